@@ -1,0 +1,14 @@
+"""Collect the code blocks of the documentation as tests; tests/docs_support.py has the convention."""
+
+from __future__ import annotations
+
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser as MarkdownBlocks
+from sybil.parsers.rest import CodeBlockParser as RestBlocks, DocTestParser
+
+from tests.docs_support import run_block
+
+pytest_collect_file = Sybil(
+    parsers=[RestBlocks("python", run_block), MarkdownBlocks("python", run_block), DocTestParser()],
+    patterns=["README.md", "docs/*.rst"],
+).pytest()

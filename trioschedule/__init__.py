@@ -1,0 +1,83 @@
+"""Structured scheduling for Trio: jobs that cannot outlive their block, and that really stop when cancelled."""
+
+from __future__ import annotations
+
+from . import commands, events, stores, triggers
+from ._errors import (
+    DuplicateJobError,
+    JobCancelledError,
+    JobDoneError,
+    JobFailedError,
+    JobNotCompletedError,
+    JobNotFoundError,
+    NotRegisteredError,
+    SchedulerClosedError,
+    StoreError,
+    TrioscheduleError,
+)
+from ._explain import Explanation
+from ._handles import ErrorContext, Job, JobQuery, Queue, QueueInfo, Run
+from ._records import JobStatus, RunError, RunStatus
+from ._registry import Registry
+from ._runner import RunContext, current_run
+from ._scheduler import Group, Scheduler, SchedulerStatistics, open_scheduler
+from ._spec import Abort, JobOptions, JobSpec, Misfire, Overlap, Retention, Retry, Snooze, Unique, exponential
+from ._util import publish
+from .triggers import After, At, Cron, Daily, Delay, Every, Manual, Monthly, Trigger, Weekly, upcoming
+
+__all__ = [
+    "Abort",
+    "After",
+    "At",
+    "Cron",
+    "Daily",
+    "Delay",
+    "DuplicateJobError",
+    "ErrorContext",
+    "Every",
+    "Explanation",
+    "Group",
+    "Job",
+    "JobCancelledError",
+    "JobDoneError",
+    "JobFailedError",
+    "JobNotCompletedError",
+    "JobNotFoundError",
+    "JobOptions",
+    "JobQuery",
+    "JobSpec",
+    "JobStatus",
+    "Manual",
+    "Misfire",
+    "Monthly",
+    "NotRegisteredError",
+    "Overlap",
+    "Queue",
+    "QueueInfo",
+    "Registry",
+    "Retention",
+    "Retry",
+    "Run",
+    "RunContext",
+    "RunError",
+    "RunStatus",
+    "Scheduler",
+    "SchedulerClosedError",
+    "SchedulerStatistics",
+    "Snooze",
+    "StoreError",
+    "Trigger",
+    "TrioscheduleError",
+    "Unique",
+    "Weekly",
+    "commands",
+    "current_run",
+    "events",
+    "exponential",
+    "open_scheduler",
+    "stores",
+    "triggers",
+    "upcoming",
+]
+
+publish(globals(), __name__)

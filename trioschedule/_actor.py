@@ -1,0 +1,501 @@
+"""The actor: one mailbox, one timer, and the effects of each step.
+
+The mailbox is a deque of calls, not a memory channel: in memory a step needs no I/O, so whoever sends a request
+runs the step there and then, after what already waits. A step is never nested (what user code sends meanwhile is
+appended), never awaits, and cannot be interrupted by Ctrl-C half way.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import heapq
+import logging
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final, Generic, Protocol, TypeVar, final
+
+import attrs
+import trio
+
+from . import events
+from ._clock import CHECK_EVERY, WallClock
+from ._ledger import Effect, Ledger
+from ._plan import Ending
+from ._records import BUSY, JobRecord, RunRecord
+from ._runner import Attempt, Middleware, perform
+from ._spec import ErrorHandler
+from ._time import from_us
+
+T = TypeVar("T")
+
+# A cleanup that takes longer than this after its cancellation is named in a warning and by explain().
+SLOW_CLEANUP: Final = 5.0
+# An error handler may take so long.
+HANDLER_TIMEOUT: Final = 10.0
+# While fewer attempts than this are at work, each report is a step of its own.
+FEW: Final = 4
+# The retention is looked at once in so many steps.
+PRUNE_EVERY: Final = 64
+# So many commands may wait in the channel before senders do.
+CHANNEL_CAPACITY: Final = 100
+
+logger = logging.getLogger("trioschedule")
+
+
+class Handles(Protocol):
+    """How the layer above shows rows to user code."""
+
+    def job(self, record: JobRecord) -> Any: ...
+
+    def error_context(self, record: RunRecord) -> Any: ...
+
+
+@final
+class Reply(Generic[T]):
+    """What a request came to."""
+
+    __slots__ = ("_value", "error")
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def set(self, value: T) -> None:
+        self._value = value
+
+    def unwrap(self) -> T:
+        if self.error is not None:
+            # The traceback of the step is no help to the caller, and would keep its frames alive.
+            raise self.error.with_traceback(None)
+        return self._value
+
+
+@final
+@attrs.define(eq=False)
+class Subscriber:
+    """A reader of events and how many it has lost."""
+
+    channel: trio.MemorySendChannel[events.Event]
+    lost: int = 0
+
+    def send(self, event: events.Event) -> None:
+        try:
+            if self.lost:
+                self.channel.send_nowait(events.EventsLost(at_us=event.at_us, count=self.lost))
+                self.lost = 0
+            self.channel.send_nowait(event)
+        except trio.WouldBlock:
+            self.lost += 1
+        except trio.BrokenResourceError:
+            pass  # its reader has gone; leaving open_events() takes it off the list
+
+
+@final
+@attrs.define(eq=False)
+class Block:
+    """A block whose owner wants failures to end it: the scheduler's or a group's."""
+
+    cancel: Callable[[], None]
+    failures: list[Exception] = attrs.field(factory=list)
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
+        self.cancel()
+
+
+@final
+@attrs.define(eq=False)
+class _NextRun:
+    """Somebody waits for the next run of a job to start."""
+
+    event: trio.Event = attrs.field(factory=lambda: trio.Event())
+    run: RunRecord | None = None
+
+
+@final
+class Actor:
+    """Owns the ledger and the live attempts of one scheduler."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: WallClock,
+        handles: Handles,
+        nursery: trio.Nursery,
+        middleware: Sequence[Middleware],
+        on_error: ErrorHandler | None,
+    ) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.handles = handles
+        self.on_error = on_error
+        self.block = Block(nursery.cancel_scope.cancel)
+        self.group_blocks: dict[str, Block] = {}
+        self.attempts: dict[int, Attempt] = {}
+        self.subscribers: list[Subscriber] = []
+        self.slow_cleanups: set[int] = set()
+        self.is_stopped = False
+        self._nursery = nursery
+        self._middleware = tuple(middleware)
+        self._mailbox: deque[tuple[Callable[..., Any], tuple[Any, ...], Reply[Any] | None]] = deque()
+        self._is_stepping = False
+        self._timers: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._timer_ids = count()
+        self._alarm: trio.CancelScope | None = None
+        self._armed = math.inf
+        self._wake_us: int | None = None
+        self._services: list[trio.CancelScope] = []
+        self._handlers = 0
+        self._run_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
+        self._job_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
+        self._next_waiters: defaultdict[int, _NextRun] = defaultdict(_NextRun)
+        self._changed = trio.Event()
+        self._watchers = 0
+        self._until_prune = PRUNE_EVERY
+        self._last_context = contextvars.copy_context()
+        self._perform = {
+            Effect.START: self._start,
+            Effect.CANCEL: self._cancel,
+            Effect.CANCEL_LATER: self._cancel_later,
+            Effect.ENDED: self._run_ended,
+            Effect.FAILED: self._run_failed,
+            Effect.OVER: self._job_over,
+            Effect.EVENT: self._broadcast,
+        }
+
+    # --- the mailbox ------------------------------------------------------------------------------------------
+
+    def submit(self, call: Callable[..., T], *args: Any) -> Reply[T]:
+        """Append ``call(*args, now)`` and run the step, unless this is called from inside one."""
+        reply: Reply[T] = Reply()
+        self._mailbox.append((call, args, reply))
+        self._step()
+        return reply
+
+    async def ask(self, call: Callable[..., T], *args: Any) -> T:
+        """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        reply = self.submit(call, *args)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return reply.unwrap()
+
+    @trio.lowlevel.enable_ki_protection
+    def _step(self) -> None:
+        """Take all that has arrived, serve what is due, perform the effects, and arm the timer."""
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        ledger, mailbox, store = self.ledger, self._mailbox, self.ledger.store
+        more = False
+        try:
+            while not more:
+                now = self.clock.now()
+                while mailbox:
+                    self._take(*mailbox.popleft(), now)
+                wake = store.next_wake()
+                if store.has_ready() or (wake is not None and wake <= now):
+                    more = ledger.advance(now)
+                if ledger.effects:
+                    effects, ledger.effects = ledger.effects, []
+                    for effect, subject in effects:
+                        self._perform[effect](subject)
+                if not mailbox:
+                    break
+            self._until_prune -= 1
+            if self._until_prune <= 0:
+                self._until_prune = PRUNE_EVERY
+                ledger.prune(now)
+        finally:
+            self._is_stepping = False
+        if self._watchers:
+            self._wake_watchers()
+        self._arm(more)
+
+    def _take(self, call: Callable[..., Any], args: tuple[Any, ...], reply: Reply[Any] | None, now: int) -> None:
+        try:
+            value = call(*args, now)
+        except Exception as exc:
+            if reply is None:
+                logger.exception("trioschedule: an internal message failed; please report this")
+            else:
+                reply.error = exc
+        else:
+            if reply is not None:
+                reply.set(value)
+
+    def context_of_caller(self) -> contextvars.Context:
+        """The context variables of the task that asks; shared by jobs that were scheduled under the same ones."""
+        context = contextvars.copy_context()
+        try:
+            if context == self._last_context:
+                return self._last_context
+        except Exception:  # noqa: BLE001, S110 - values may compare in any way; a copy of its own is always right
+            pass
+        self._last_context = context
+        return context
+
+    # --- the timer --------------------------------------------------------------------------------------------
+
+    def after(self, seconds: float, call: Callable[..., Any], *args: Any) -> None:
+        """Append ``call(*args, now)`` to the mailbox in so many seconds of Trio's time."""
+        entry = (trio.current_time() + seconds, next(self._timer_ids), call, args)
+        heapq.heappush(self._timers, entry)
+
+    def _arm(self, more: bool) -> None:
+        """Move the one deadline to the earliest thing there is to do."""
+        wake = self.ledger.store.next_wake()
+        if wake == self._wake_us and not self._timers and not more and self._armed != -math.inf:
+            return
+        self._wake_us = wake
+        deadline = math.inf if wake is None else self.clock.deadline(wake)
+        if self._timers and self._timers[0][0] < deadline:
+            deadline = self._timers[0][0]
+            self._wake_us = None
+        if more:
+            deadline = -math.inf
+            self._wake_us = None
+        if deadline != self._armed:
+            self._armed = deadline
+            if self._alarm is not None:
+                self._alarm.deadline = deadline
+
+    async def run_timer(self) -> None:
+        """The actor's task: sleeps until there is something to do. Shielded; ends with `stop`."""
+        with self._shielded():
+            while not self.is_stopped:
+                with trio.CancelScope(deadline=self._armed) as self._alarm:
+                    await trio.sleep_forever()
+                self._alarm = None
+                self._armed = math.inf
+                self._wake_us = None
+                while self._timers and self._timers[0][0] <= trio.current_time():
+                    _, _, call, args = heapq.heappop(self._timers)
+                    self._mailbox.append((call, args, None))
+                self._step()
+
+    async def watch_clock(self) -> None:
+        """Notice within 30 s that the wall clock was set or the machine slept. Only a real clock needs it."""
+        with self._shielded():
+            while not self.is_stopped:
+                await trio.sleep(CHECK_EVERY)
+                self.compare_clocks()
+
+    def compare_clocks(self) -> None:
+        delta = self.clock.check()
+        if delta:
+            self.submit(self.ledger.step_clock, delta)
+        else:
+            self._step()
+
+    def step_clock(self, delta: int) -> None:
+        """Set a virtual calendar, as an administrator would set the clock."""
+        self.clock.step(delta)
+        self.submit(self.ledger.step_clock, delta)
+
+    async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
+        """Carry commands from the channel into the mailbox, in order."""
+        with self._shielded(), channel:
+            async for command in channel:
+                execute(command)
+
+    def _shielded(self) -> trio.CancelScope:
+        """The actor outlives what cancels the runs: it takes their reports and answers everybody."""
+        scope = trio.CancelScope(shield=True)
+        self._services.append(scope)
+        if self.is_stopped:
+            scope.cancel()
+        return scope
+
+    # --- effects ----------------------------------------------------------------------------------------------
+
+    def _start(self, run: RunRecord) -> None:
+        attempt = Attempt(run, run.attempt, self, self._handle_of)
+        self.attempts[run.id] = attempt
+        job_id = run.job.id
+        if job_id in self._next_waiters:
+            waiter = self._next_waiters.pop(job_id)
+            waiter.run = run
+            waiter.event.set()
+        spawn = self._nursery.start_soon
+        context = run.job.context
+        if context is None:
+            spawn(perform, attempt, self._report, self._middleware, name=run.fn)
+        else:
+            context.run(spawn, perform, attempt, self._report, self._middleware, name=run.fn)  # type: ignore[arg-type]
+
+    def _handle_of(self, run: RunRecord) -> Any:
+        return self.handles.job(run.job)
+
+    def _report(self, attempt: Attempt, ending: Ending, value: Any, error: BaseException | None) -> None:
+        run = attempt.run
+        if self.attempts.get(run.id) is attempt:
+            del self.attempts[run.id]
+        self._mailbox.append((self.ledger.report, (run, attempt.number, ending, value, error), None))
+        if len(self.attempts) < FEW:
+            self._step()
+        elif self._armed != -math.inf:
+            # Many are at work: more reports come in this very turn of the loop, and one step takes them all.
+            self._armed = -math.inf
+            if self._alarm is not None:
+                self._alarm.cancel()
+
+    def _cancel(self, run: RunRecord) -> None:
+        attempt = self.attempts.get(run.id)
+        if attempt is not None:
+            attempt.cancel()
+            self.after(SLOW_CLEANUP, self._warn_if_slow, attempt)
+
+    def _cancel_later(self, subject: tuple[RunRecord, float]) -> None:
+        run, grace = subject
+        attempt = self.attempts.get(run.id)
+        self.after(grace, self._grace_is_over, attempt)
+
+    def _grace_is_over(self, attempt: Attempt | None, now: int) -> None:
+        if attempt is not None and self.attempts.get(attempt.run.id) is attempt:
+            self.ledger.cancel_run(attempt.run, now, "cancelled; its grace was over")
+
+    def _warn_if_slow(self, attempt: Attempt, now: int) -> None:
+        run = attempt.run
+        if self.attempts.get(run.id) is attempt:
+            self.slow_cleanups.add(run.id)
+            logger.warning(
+                "job %r: run %d was cancelled %g s ago and its cleanup still goes on; a shielded scope in it?",
+                run.job.label, run.id, SLOW_CLEANUP,
+            )  # fmt: skip
+
+    def _run_ended(self, run: RunRecord) -> None:
+        self.slow_cleanups.discard(run.id)
+        if run.id in self._run_waiters:
+            self._run_waiters.pop(run.id).set()
+
+    def _job_over(self, job: JobRecord) -> None:
+        if job.id in self._job_waiters:
+            self._job_waiters.pop(job.id).set()
+        if job.id in self._next_waiters:
+            self._next_waiters.pop(job.id).event.set()
+
+    def _broadcast(self, event: events.Event) -> None:
+        for subscriber in self.subscribers:
+            subscriber.send(event)
+
+    # --- failures ---------------------------------------------------------------------------------------------
+
+    def _run_failed(self, run: RunRecord) -> None:
+        job, error = run.job, run.exception
+        logger.error(
+            "job %r: run %d for %s %s after %d attempt%s",
+            job.label, run.id, from_us(run.due).isoformat(), run.status.replace("_", " "), run.attempt,
+            "" if run.attempt == 1 else "s", exc_info=error,
+        )  # fmt: skip
+        group = run.options.group
+        rules = self.ledger.groups.get(group) if group is not None else None
+        handler = run.options.on_error or (rules.on_error if rules is not None else None) or self.on_error
+        if handler is not None:
+            self._handlers += 1
+            self._nursery.start_soon(self._call_handler, handler, run)
+        if isinstance(error, Exception) and (run.options.escalate or (rules is not None and rules.escalate)):
+            error.add_note(f"job {job.label!r}, slot {from_us(run.due).isoformat()}, attempt {run.attempt}")
+            (self.group_blocks.get(group or "") or self.block).fail(error)
+
+    async def _call_handler(self, handler: ErrorHandler, run: RunRecord) -> None:
+        """Call an error handler: bounded in time, and its own failure touches nothing else."""
+        problem: Exception | None = None
+        try:
+            with trio.move_on_after(HANDLER_TIMEOUT) as scope:
+                outcome = handler(self.handles.error_context(run))
+                if outcome is not None:
+                    await outcome
+            if scope.cancelled_caught:
+                problem = TimeoutError(f"the error handler took longer than {HANDLER_TIMEOUT:g} s")
+        except Exception as exc:  # noqa: BLE001 - logged with both exceptions
+            problem = exc
+        finally:
+            self._handlers -= 1
+            self._wake_watchers()
+        if problem is not None:
+            self.submit(self._handler_failed, run, problem)
+
+    def _handler_failed(self, run: RunRecord, problem: Exception, now: int) -> None:
+        self.ledger.counts["handlers failed"] += 1
+        logger.error(
+            "job %r: the error handler of run %d failed while it handled %r",
+            run.job.label, run.id, run.exception, exc_info=problem,
+        )  # fmt: skip
+        if self.ledger.listening:
+            event = events.HandlerFailed(
+                at_us=now, job_id=run.job.id, job_name=run.job.label, run_id=run.id, error=repr(problem)
+            )
+            self.ledger.emit(event)
+
+    # --- waiting ----------------------------------------------------------------------------------------------
+
+    async def run_over(self, run: RunRecord) -> None:
+        """Wait until a run has ended and cleaned up; checkpoints."""
+        if run.is_over:
+            await trio.lowlevel.checkpoint()
+        while not run.is_over:
+            await self._run_waiters[run.id].wait()
+
+    async def job_over(self, job: JobRecord) -> None:
+        """Wait until a job is over; checkpoints."""
+        if job.is_over:
+            await trio.lowlevel.checkpoint()
+        while not job.is_over:
+            await self._job_waiters[job.id].wait()
+
+    async def next_run(self, job: JobRecord) -> RunRecord | None:
+        """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
+        run = next(iter(job.live), None)
+        if run is None and not job.is_over:
+            waiter = self._next_waiters[job.id]
+            await waiter.event.wait()
+            run = waiter.run
+        if run is not None:
+            await self.run_over(run)
+            return run
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def idle(self) -> None:
+        """Wait until nothing is due or running."""
+        await trio.lowlevel.checkpoint()
+        while self.ledger.store.busy() or self._armed == -math.inf:
+            await self._change()
+
+    async def all_done(self) -> None:
+        """Wait until every job is over."""
+        await trio.lowlevel.checkpoint()
+        while self.ledger.counts["jobs"]:
+            await self._change()
+
+    async def settled(self, runs: Sequence[RunRecord]) -> None:
+        """Wait until none of these runs is due or at work; some may wait for their next attempt."""
+        while any(run.status in BUSY for run in runs):
+            await self._change()
+
+    async def quiet(self) -> None:
+        """Wait until no attempt and no error handler is at work."""
+        while self.attempts or self._handlers:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._watchers += 1
+        try:
+            await self._changed.wait()
+        finally:
+            self._watchers -= 1
+
+    def _wake_watchers(self) -> None:
+        # Spurious wake-ups are fine: each looks again.
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def stop(self) -> None:
+        """End the services and let every waiter look one last time."""
+        self.is_stopped = True
+        for scope in self._services:
+            scope.cancel()
+        self._changed.set()
+        for subscriber in self.subscribers:
+            subscriber.channel.close()

@@ -1,0 +1,89 @@
+"""Wall time on Trio's clock: virtual under a `MockClock` with no set-up, checked against the OS when it is real."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, final
+from weakref import WeakKeyDictionary
+
+import trio
+from trio.abc import Clock
+
+from ._time import US
+
+# A difference to the OS clock below this is drift, and followed silently; above it the clock was set or slept.
+STEP_US: Final = US // 2
+# How often a real clock is compared: a step or a suspend is noticed within this many seconds.
+CHECK_EVERY: Final = 30.0
+
+# Of each virtual clock, the µs to add to its time: schedulers that share a clock share its calendar.
+_epochs: WeakKeyDictionary[Clock, int] = WeakKeyDictionary()
+_holds: WeakKeyDictionary[Clock, tuple[int, float]] = WeakKeyDictionary()
+
+
+def is_virtual(clock: Clock) -> bool:
+    """Whether a clock is Trio's `MockClock`. (Nobody can use one without having imported `trio.testing`.)"""
+    testing = sys.modules.get("trio.testing")
+    return testing is not None and isinstance(clock, testing.MockClock)
+
+
+@final
+class WallClock:
+    """The calendar that belongs to the clock of this Trio run, in UTC epoch microseconds."""
+
+    def __init__(self, os_time: Callable[[], float] = time.time) -> None:
+        self._clock = trio.lowlevel.current_clock()
+        self._os_time = os_time
+        self.is_virtual = is_virtual(self._clock)
+        offset = round(os_time() * US) - self._elapsed()
+        # Under a virtual clock: the OS time when that clock was first used.
+        self._offset = _epochs.setdefault(self._clock, offset) if self.is_virtual else offset
+
+    def _elapsed(self) -> int:
+        return round(self._clock.current_time() * US)
+
+    def now(self) -> int:
+        """The wall time."""
+        return round(self._clock.current_time() * US) + self._offset
+
+    def deadline(self, at: int) -> float:
+        """A wall time as a time of Trio's clock."""
+        return (at - self._offset) / US
+
+    def check(self) -> int:
+        """Compare with the OS clock and follow it; by how much it was set, 0 if it only drifted."""
+        if self.is_virtual:
+            return 0
+        difference = round(self._os_time() * US) - self.now()
+        self._offset += difference
+        return difference if abs(difference) >= STEP_US else 0
+
+    def step(self, delta: int) -> None:
+        """Set a virtual clock's calendar forward, or back, as an administrator would."""
+        self._offset += delta
+        if self.is_virtual:
+            _epochs[self._clock] = self._offset
+
+
+@contextmanager
+def hold() -> Iterator[None]:
+    """Keep a virtual clock from jumping while a thread or a process works, which Trio cannot see."""
+    clock = trio.lowlevel.current_clock()
+    if not is_virtual(clock):
+        yield
+        return
+    holders, threshold = _holds.get(clock, (0, clock.autojump_threshold))  # type: ignore[attr-defined]
+    _holds[clock] = (holders + 1, threshold)
+    clock.autojump_threshold = math.inf  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        holders, threshold = _holds.pop(clock)
+        if holders > 1:
+            _holds[clock] = (holders - 1, threshold)
+        else:
+            clock.autojump_threshold = threshold  # type: ignore[attr-defined]

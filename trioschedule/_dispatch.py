@@ -1,0 +1,91 @@
+"""One way in: every command, from a handle, from `Scheduler.request` or over a channel, is carried out here."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import _steering as steering
+from . import commands
+from ._ledger import Ledger
+from ._records import JobRecord, RunRecord
+from ._spec import JobSpec
+
+# What a command came to, and the runs whose cleanup a caller who waits has to wait for.
+Outcome = tuple[Any, Sequence[RunRecord]]
+
+
+def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int) -> Outcome:
+    """Carry out a command.
+
+    Args:
+        ledger: whose jobs.
+        command: anything; what is no command is refused.
+        origin: the run from inside of which it comes; nothing waits for that one.
+        now: µs.
+
+    Raises:
+        TypeError: not a command.
+        TrioscheduleError, ValueError: it cannot be done, and nothing was changed.
+    """
+    match command:
+        case commands.Schedule(spec):
+            records, runs = schedule(ledger, [spec], None, origin, now)
+            return records[0], runs
+        case commands.Cancel(target, running=running, grace=grace):
+            return _cancel(ledger, target, running, grace, origin, now)
+        case commands.Update(target, changes):
+            jobs = steering.resolve(ledger, target, strict=True)
+            steering.update(ledger, jobs, changes, now)
+            return jobs, ()
+        case commands.RunNow(target):
+            jobs = steering.resolve(ledger, target, strict=True)
+            return [steering.run_now(ledger, job, now) for job in jobs], ()
+        case commands.Pause(target, reason=reason):
+            return _each(ledger, target, lambda job: steering.pause(ledger, job, now, reason), strict=True)
+        case commands.Resume(target):
+            return _each(ledger, target, lambda job: steering.resume(ledger, job, now), strict=True)
+        case commands.Retry(target):
+            return _each(ledger, target, lambda job: steering.retry(ledger, job, now), strict=False)
+        case commands.Delete(target):
+            return _each(ledger, target, lambda job: steering.delete(ledger, job, now), strict=False)
+        case commands.PauseQueue(queue):
+            return steering.change_queue(ledger, queue, now, paused=True), ()
+        case commands.ResumeQueue(queue):
+            return steering.change_queue(ledger, queue, now, paused=False), ()
+        case commands.ScaleQueue(queue, limit):
+            return steering.change_queue(ledger, queue, now, limit=limit), ()
+    raise TypeError(f"not a command: {safe_repr(command)}; see trioschedule.commands")
+
+
+def schedule(
+    ledger: Ledger, specs: Sequence[JobSpec], context: contextvars.Context | None, origin: RunRecord | None, now: int
+) -> tuple[list[JobRecord], list[RunRecord]]:
+    """Schedule all of these or none, then cancel the jobs that they replace."""
+    records, replaced = ledger.schedule(specs, now, context)
+    for job in replaced:
+        steering.cancel(ledger, job, now, running="cancel", grace=0, origin=origin, reason="replaced by another job")
+    return records, [run for job in replaced for run in job.live if run is not origin]
+
+
+def _cancel(
+    ledger: Ledger, target: Any, running: str | None, grace: float, origin: RunRecord | None, now: int
+) -> Outcome:
+    jobs = steering.resolve(ledger, target)
+    changed = 0
+    for job in jobs:
+        changed += steering.cancel(ledger, job, now, running=running, grace=grace, origin=origin, reason="cancelled")
+    return changed, [run for job in jobs for run in job.live if run is not origin]
+
+
+def _each(ledger: Ledger, target: Any, change: Callable[[JobRecord], bool], *, strict: bool) -> Outcome:
+    return sum([change(job) for job in steering.resolve(ledger, target, strict=strict)]), ()
+
+
+def safe_repr(thing: object) -> str:
+    """A repr for messages, bounded, of things that may have any ``__repr__``."""
+    try:
+        return repr(thing)[:500]
+    except Exception:  # noqa: BLE001
+        return f"<{type(thing).__name__} without a repr>"

@@ -1,0 +1,624 @@
+"""What users hold: `Job`, `Run`, `JobQuery`, `Queue`. Handles keep no state of their own; they ask the actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, final
+
+import attrs
+import pendulum
+import trio
+
+from . import _steering as steering
+from . import commands
+from ._actor import Actor
+from ._dispatch import execute
+from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError, JobNotFoundError
+from ._explain import Explanation, explain
+from ._plan import job_status
+from ._records import JobRecord, JobStatus, RunError, RunRecord, RunStatus, Selection
+from ._runner import run_of
+from ._spec import positive_number, whole_number
+from ._time import US, from_us
+from ._util import NoPublicConstructor
+from .triggers import Trigger, zone_of
+
+if TYPE_CHECKING:
+    from ._ledger import Ledger
+
+T_co = TypeVar("T_co", covariant=True)
+
+Running = Literal["cancel", "finish"]
+Changes = Mapping[str, Any] | Callable[["Job[Any]"], Mapping[str, Any]]
+
+
+async def ask(actor: Actor, command: commands.Command) -> Any:
+    """Carry out a command and wait for the cleanup of what it cancelled, side by side; the actor's plain reply.
+
+    A run never waits for itself.
+    """
+    result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor))
+    for run in runs:
+        await actor.run_over(run)
+    return result
+
+
+# --- handles --------------------------------------------------------------------------------------------------
+
+
+@final
+class Run(Generic[T_co], metaclass=NoPublicConstructor):
+    """One run of a job: what it did, or does, for one slot."""
+
+    __slots__ = ("_actor", "_record")
+
+    def __init__(self, actor: Actor, record: RunRecord) -> None:
+        self._actor = actor
+        self._record = record
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other._record is self._record
+
+    def __hash__(self) -> int:
+        return hash((id(self._actor), self._record.id))
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self._record.job.label!r} for {self.due.isoformat()}: {self.status}>"
+
+    def _at(self, us: int | None) -> pendulum.DateTime | None:
+        return None if us is None else from_us(us, zone_of(self._record.job.trigger) or self._actor.ledger.tz)
+
+    @property
+    def id(self) -> int:
+        """Its number, unique in the scheduler."""
+        return self._record.id
+
+    @property
+    def job_id(self) -> int:
+        """The id of its job."""
+        return self._record.job.id
+
+    @property
+    def due(self) -> pendulum.DateTime:
+        """The slot: the exact instant that the trigger named (of a manual run: when it was asked for)."""
+        return cast("pendulum.DateTime", self._at(self._record.due))
+
+    @property
+    def last_due(self) -> pendulum.DateTime:
+        """The last slot that this record stands for; later than `due` only if several slots were skipped together."""
+        last = self._record.last_due
+        return self.due if last is None else cast("pendulum.DateTime", self._at(last))
+
+    @property
+    def slots(self) -> int | None:
+        """How many slots this record stands for; None where counting them would cost too much."""
+        return 1 if self._record.last_due is None else self._record.count
+
+    @property
+    def kind(self) -> str:
+        """Why it exists: "slot", "catch_up" or "manual"."""
+        return str(self._record.kind)
+
+    @property
+    def started_at(self) -> pendulum.DateTime | None:
+        """When its first attempt started."""
+        return self._at(self._record.started_at)
+
+    @property
+    def finished_at(self) -> pendulum.DateTime | None:
+        """When it ended, cleanup included."""
+        return self._at(self._record.finished_at)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the latest attempt; 0 before the first."""
+        return self._record.attempt
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stands."""
+        return self._record.status
+
+    @property
+    def lateness(self) -> float | None:
+        """Seconds from the slot to the start of the first attempt; None if it never started."""
+        started = self._record.started_at
+        return None if started is None else max(0.0, (started - self._record.due) / US)
+
+    @property
+    def errors(self) -> tuple[RunError, ...]:
+        """One for each failed attempt, with its traceback as text."""
+        return self._record.errors
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was SKIPPED or CANCELLED, or what else is worth knowing."""
+        return self._record.reason
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What its last attempt raised."""
+        return self._record.exception
+
+    @property
+    def progress(self) -> tuple[float, str | None] | None:
+        """The fraction and the note that it last gave."""
+        return self._record.progress
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked it to end."""
+        return self._record.cancel_requested
+
+    def is_done(self) -> bool:
+        """Whether it has an outcome."""
+        return self._record.is_over
+
+    def result(self) -> T_co:
+        """What the function returned. Does not block.
+
+        Raises:
+            JobFailedError: it failed or timed out; ``__cause__`` is the exception.
+            JobCancelledError: it was cancelled.
+            JobNotCompletedError: it has not ended, or was skipped.
+        """
+        record = self._record
+        label = f"run {record.id} of job {record.job.label!r}"
+        match record.status:
+            case RunStatus.SUCCEEDED:
+                return cast("T_co", record.value)
+            case RunStatus.FAILED | RunStatus.TIMED_OUT:
+                what = record.errors[-1].message if record.errors else record.status
+                raise JobFailedError(f"{label} {record.status.replace('_', ' ')}: {what}") from record.exception
+            case RunStatus.CANCELLED:
+                raise JobCancelledError(f"{label} was cancelled: {record.reason}") from record.exception
+            case RunStatus.SKIPPED:
+                raise JobNotCompletedError(f"{label} was skipped: {record.reason}")
+            case _:
+                raise JobNotCompletedError(f"{label} is {record.status}; `await run.wait()` first")
+
+    async def wait(self) -> Run[T_co]:
+        """Wait until it has an outcome and has cleaned up; gives itself. A cancelled waiter harms nobody."""
+        await self._actor.run_over(self._record)
+        return self
+
+    async def cancel(self, *, grace: float = 0) -> bool:
+        """Cancel this run only; the job goes on. Returns when its cleanup has ended.
+
+        Args:
+            grace: seconds that it gets to end by itself, `cancel_requested` being set.
+
+        Returns:
+            Whether this call changed it. A run never waits for itself.
+        """
+        positive_number("grace", grace, zero=True)
+        record, origin = self._record, run_of(self._actor)
+
+        def apply(now: int) -> bool:
+            changed = not record.is_over and not record.cancel_requested
+            if not record.is_over:
+                self._actor.ledger.cancel_run(record, now, "cancelled", grace=grace)
+            return changed
+
+        changed = await self._actor.ask(apply)
+        if record is not origin:
+            await self._actor.run_over(record)
+        return changed
+
+
+@final
+class Job(Generic[T_co], metaclass=NoPublicConstructor):
+    """One job: a trigger, a function and policies, with an id and a name. Two handles of one job are equal."""
+
+    __slots__ = ("__weakref__", "_actor", "_record")
+
+    def __init__(self, actor: Actor, record: JobRecord) -> None:
+        self._actor = actor
+        self._record = record
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._actor.ledger
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other._actor is self._actor and other._record.id == self._record.id
+
+    def __hash__(self) -> int:
+        return hash((id(self._actor), self._record.id))
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.name!r}: {self.status}>"
+
+    def _at(self, us: int | None) -> pendulum.DateTime | None:
+        return None if us is None else from_us(us, zone_of(self._record.trigger) or self._actor.ledger.tz)
+
+    # --- what it is -------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> int:
+        """Its number, unique in the scheduler."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        """Its name: as given, else the function's, numbered."""
+        return self._record.label
+
+    @property
+    def group(self) -> str | None:
+        """Its group."""
+        return self._record.options.group
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Its tags."""
+        return self._record.options.tags
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What its owner noted about it."""
+        return self._record.options.meta
+
+    @property
+    def queue(self) -> str:
+        """The queue that its runs wait in."""
+        return self._record.options.queue
+
+    @property
+    def priority(self) -> int:
+        """0 to 9; 0 starts first."""
+        return self._record.options.priority
+
+    @property
+    def max_attempts(self) -> int:
+        """Attempts that each run gets in all."""
+        return self._record.options.attempts
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that each attempt may take."""
+        return self._record.options.timeout
+
+    @property
+    def jitter(self) -> float | None:
+        """Width in seconds of the random delay of each start."""
+        return self._record.options.jitter
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What it calls."""
+        return self._record.fn
+
+    @property
+    def trigger(self) -> Trigger:
+        """When, bound to its anchor and zone."""
+        return cast("Trigger", self._record.trigger)
+
+    @property
+    def cron_expression(self) -> str | None:
+        """The text of its `Cron` trigger; None of any other."""
+        return getattr(self._record.trigger, "expression", None)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """Positional arguments of its function."""
+        return self._record.args
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """Keyword arguments of its function."""
+        return MappingProxyType(dict(self._record.kwargs))
+
+    @property
+    def created_at(self) -> pendulum.DateTime:
+        """When it was scheduled."""
+        return cast("pendulum.DateTime", self._at(self._record.created_at))
+
+    # --- where it stands --------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> JobStatus:
+        """Where it stands."""
+        return job_status(self._record)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is over, or paused."""
+        record = self._record
+        return record.paused.reason if record.paused is not None else record.reason
+
+    @property
+    def next_run(self) -> pendulum.DateTime | None:
+        """Its next slot, never jittered and never in the past; None if there is none."""
+        due = self._record.next_due
+        return None if due is None or due < self._actor.clock.now() else self._at(due)
+
+    @property
+    def last_run(self) -> Run[T_co] | None:
+        """The run that ended last; skipped slots are not runs that ended."""
+        last = self._record.last_run
+        return None if last is None else Run._create(self._actor, last)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled; cleanup may still be going on, see `status`."""
+        return self._record.ending is JobStatus.CANCELLED
+
+    def is_done(self) -> bool:
+        """Whether it is over: no run will start any more and none is live."""
+        return self._record.is_over
+
+    # --- what can be done -------------------------------------------------------------------------------------
+
+    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> bool:
+        """Cancel the job: no further slot or attempt starts. Returns when the live run and its cleanup have ended.
+
+        Args:
+            running: what happens to the live run: "cancel" (default): its scope is cancelled after ``grace``;
+                "finish" (default from inside the run itself): never. In both cases its `cancel_requested` is set.
+            grace: seconds.
+
+        Returns:
+            True for the one call that changed the job; False for a job that is over or already cancelled. Every
+            call waits, except that a live run never waits for itself. If the caller is cancelled while it waits,
+            the cancellation of the job goes on.
+
+        Raises:
+            ValueError: a bad argument.
+        """
+        return bool(await ask(self._actor, commands.Cancel(self, running=running, grace=grace)))
+
+    def cancel_nowait(self, *, running: Running | None = None, grace: float = 0) -> bool:
+        """`cancel` without waiting for cleanup, from synchronous code.
+
+        Returns:
+            True if the job was not cancelled or over before.
+        """
+        command = commands.Cancel(self, running=running, grace=grace)
+        changes = not self._record.is_over and self._record.ending is None
+        self._actor.submit(execute, self._ledger, command, run_of(self._actor))
+        return changes
+
+    async def wait(self) -> Run[T_co]:
+        """Wait until the run in progress, or else the next one to start, has ended; of a job that is over, its last run.
+
+        Any number of tasks may wait; a cancelled one harms nobody.
+
+        Raises:
+            JobCancelledError: the job was cancelled before it ever ran.
+            JobNotCompletedError: it ended otherwise without a run.
+        """
+        record = self._record
+        run = await self._actor.next_run(record) or record.last_run
+        if run is None:
+            self._never_ran()
+        return Run._create(self._actor, run)
+
+    def _never_ran(self) -> Any:
+        if self.cancelled:
+            raise JobCancelledError(f"job {self.name!r} was cancelled before it ever ran: {self._record.reason}")
+        raise JobNotCompletedError(f"job {self.name!r} is {self.status} and never ran: {self._record.reason}")
+
+    async def wait_done(self) -> None:
+        """Wait until the job is over."""
+        await self._actor.job_over(self._record)
+
+    def result(self) -> T_co:
+        """The result of the run that ended last. Does not block.
+
+        Raises:
+            JobFailedError: it failed or timed out; ``__cause__`` is the exception.
+            JobCancelledError: it was cancelled, or the job was before it ever ran.
+            JobNotCompletedError: no run has ended yet.
+        """
+        last = self.last_run
+        if last is not None:
+            return last.result()
+        if self.is_done():
+            self._never_ran()
+        raise JobNotCompletedError(f"job {self.name!r} is {self.status}: no run of it has ended; `await job.wait()` first")
+
+    async def pause(self, reason: str | None = None) -> bool:
+        """Start nothing more until `resume`; a live run may end. Whether that changed it."""
+        return bool(await ask(self._actor, commands.Pause(self, reason=reason)))
+
+    async def resume(self) -> bool:
+        """Let it go on. Slots of the pause are skipped; a one-shot whose time passed runs now."""
+        return bool(await ask(self._actor, commands.Resume(self)))
+
+    async def reschedule(self, trigger: Trigger) -> None:
+        """Give it another trigger, from now on.
+
+        Raises:
+            JobDoneError: it is over.
+            TypeError, ValueError: not a trigger, or one that names no time from now on.
+        """
+        await ask(self._actor, commands.Update(self, {"trigger": trigger}))
+
+    async def update(self, changes: Changes) -> None:
+        """Change it: a mapping of fields, or a callable ``(job) -> mapping``. A live run keeps what it started with.
+
+        Fields: ``args, function, max_attempts, trigger``, of one-shots ``scheduled_at`` and ``scheduled_in``, and the
+        options except ``name, group, if_exists, unique``. All are checked before anything changes.
+
+        Raises:
+            JobDoneError: a new time for a job that is over.
+            JobNotFoundError: it was deleted.
+            TypeError, ValueError: an unknown field or a bad value.
+        """
+        await ask(self._actor, commands.Update(self, changes))
+
+    async def retry(self) -> bool:
+        """Make it due now: True, unless it is due or running. A finished job is opened again.
+
+        Raises:
+            DuplicateJobError: its name or unique key is taken meanwhile.
+            SchedulerClosedError: the block is being left.
+        """
+        return bool(await ask(self._actor, commands.Retry(self)))
+
+    async def delete(self) -> bool:
+        """Forget it and its history: True, unless it is running."""
+        return bool(await ask(self._actor, commands.Delete(self)))
+
+    async def run_now(self) -> Run[T_co]:
+        """Start a manual run, also of a paused job; moves no slot, obeys overlap and limits, asks no ``where``.
+
+        Returns:
+            The run at once, without waiting for it; SKIPPED if overlap dropped it.
+
+        Raises:
+            JobDoneError: the job is over; `retry` is meant.
+            SchedulerClosedError: the block is being left.
+        """
+        [run] = await ask(self._actor, commands.RunNow(self))
+        return Run._create(self._actor, run)
+
+    async def runs(self, limit: int = 100) -> list[Run[T_co]]:
+        """Its history, newest first: runs and skipped slots."""
+        whole_number("limit", limit, 1)
+        await trio.lowlevel.checkpoint()
+        return [Run._create(self._actor, run) for run in self._actor.ledger.store.runs_of(self.id, limit)]
+
+    async def explain(self) -> Explanation:
+        """Why it did or did not run, and when it will."""
+        await trio.lowlevel.checkpoint()
+        return explain(self._actor.ledger, self._record, self._actor.clock.now(), self._actor.slow_cleanups)
+
+    async def refresh(self) -> Job[T_co]:
+        """Ask the store for the newest state; needed only where other nodes work on it."""
+        await trio.lowlevel.checkpoint()
+        if self._actor.ledger.store.job(self.id) is None and not self.is_done():
+            raise JobNotFoundError(f"job {self.name!r} was deleted")
+        return self
+
+
+@final
+class JobQuery(metaclass=NoPublicConstructor):
+    """Some jobs, found anew at each call; made by `Scheduler.jobs`."""
+
+    __slots__ = ("_actor", "_selection")
+
+    def __init__(self, actor: Actor, selection: Selection) -> None:
+        self._actor = actor
+        self._selection = selection
+
+    def __repr__(self) -> str:
+        return f"<JobQuery {self._selection}>"
+
+    async def list(self) -> list[Job[Any]]:
+        """The jobs, by id; those given as targets in that order."""
+        found = await self._actor.ask(lambda now: steering.select(self._actor.ledger, self._selection))
+        return [Job._create(self._actor, job) for job in found]
+
+    async def count(self) -> int:
+        """How many there are."""
+        return await self._actor.ask(lambda now: len(steering.select(self._actor.ledger, self._selection)))
+
+    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
+        """Cancel them, side by side, as `Job.cancel`; how many this changed."""
+        return int(await ask(self._actor, commands.Cancel(self, running=running, grace=grace)))
+
+    async def pause(self, reason: str | None = None) -> int:
+        """Pause them; how many were not paused."""
+        return int(await ask(self._actor, commands.Pause(self, reason=reason)))
+
+    async def resume(self) -> int:
+        """Resume them; how many were paused."""
+        return int(await ask(self._actor, commands.Resume(self)))
+
+    async def retry(self) -> int:
+        """Make them due now; how many that changed."""
+        return int(await ask(self._actor, commands.Retry(self)))
+
+    async def delete(self) -> int:
+        """Forget those that are not running; how many."""
+        return int(await ask(self._actor, commands.Delete(self)))
+
+    async def update(self, changes: Changes) -> Sequence[Job[Any]]:
+        """Change them as `Job.update`: all or, if one change is refused, none; gives the jobs."""
+        return [Job._create(self._actor, job) for job in await ask(self._actor, commands.Update(self, changes))]
+
+    async def run_now(self) -> int:
+        """Start a manual run of each; how many."""
+        return len(await ask(self._actor, commands.RunNow(self)))
+
+
+@final
+@attrs.frozen(kw_only=True)
+class QueueInfo:
+    """A queue: its limit (None: no limit), whether it is paused, how many runs are running and waiting."""
+
+    name: str
+    limit: int | None
+    paused: bool
+    running: int
+    waiting: int
+
+
+@final
+class Queue(metaclass=NoPublicConstructor):
+    """A named set of runs with a concurrency limit; from `Scheduler.queue`."""
+
+    __slots__ = ("_actor", "name")
+
+    def __init__(self, actor: Actor, name: str) -> None:
+        self._actor = actor
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name!r}>"
+
+    async def pause(self) -> bool:
+        """Start nothing from it until `resume`; what runs goes on. Whether that changed it."""
+        return bool(await ask(self._actor, commands.PauseQueue(self.name)))
+
+    async def resume(self) -> bool:
+        """Start what waits in it, as far as there is room. Whether that changed it."""
+        return bool(await ask(self._actor, commands.ResumeQueue(self.name)))
+
+    async def scale(self, limit: int | None) -> bool:
+        """Set its limit, None for no limit; a smaller one interrupts nothing. Whether that changed it.
+
+        Raises:
+            ValueError: below 1; `pause` is meant.
+        """
+        return bool(await ask(self._actor, commands.ScaleQueue(self.name, limit)))
+
+    async def info(self) -> QueueInfo:
+        """Its limit and how full it is."""
+        await trio.lowlevel.checkpoint()
+        ledger = self._actor.ledger
+        rules = ledger.queues.get(self.name)
+        limit, paused = (None, False) if rules is None else (rules.limit, rules.paused)
+        store = ledger.store
+        running, waiting = store.active_in(self.name), store.waiting_in(self.name)
+        return QueueInfo(name=self.name, limit=limit, paused=paused, running=running, waiting=waiting)
+
+
+@final
+@attrs.frozen
+class ErrorContext:
+    """What an error handler gets: the exception, its traceback as text, and whose it is."""
+
+    exception: BaseException
+    traceback: str
+    job_name: str
+    group: str | None
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    run: Run[Any]
+
+
+def error_context(actor: Actor, record: RunRecord) -> ErrorContext:
+    assert record.exception is not None
+    return ErrorContext(
+        record.exception,
+        record.errors[-1].traceback if record.errors else "",
+        record.job.label,
+        record.options.group,
+        record.args,
+        record.kwargs,
+        Run._create(actor, record),
+    )

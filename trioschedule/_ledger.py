@@ -1,0 +1,542 @@
+"""The step, without a task: takes commands, reports and the time, asks the plan, changes the store, lists effects.
+
+Nothing here waits, spawns or knows trio. The actor calls it with everything that has arrived, makes the batch
+durable if its store is, and only then performs the effects: starts runs, wakes waiters, emits events. What users
+steer with (cancel, pause, update, …) is in `_steering`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, final
+
+import attrs
+
+from . import events
+from ._errors import DuplicateJobError, SchedulerClosedError
+from ._plan import (
+    Dropped,
+    Ending,
+    SlotPlan,
+    Verdict,
+    conclude,
+    first_slot,
+    one_shot_ending,
+    overlap,
+    plan_slots,
+    run_error,
+    wake_time,
+)
+from ._records import ACTIVE, JobRecord, JobStatus, RunKind, RunRecord, RunStatus, Selection
+from ._spec import ErrorHandler, JobSpec, Options, Overlap, Retention, Unique
+from ._time import US, from_us
+from .stores import Store
+from .triggers import Delay, Manual, anchored, bind, is_one_shot, moved, next_us
+
+# So many slots, and so many starts, in one step: then other tasks of the program get their turn.
+BATCH: Final = 1000
+
+logger = logging.getLogger("trioschedule")
+
+
+@final
+class Effect(StrEnum):
+    """What the actor has to do once a batch is safe; each comes with its subject."""
+
+    __hash__ = str.__hash__
+
+    START = "start"  # RunRecord: call its function in a child task
+    CANCEL = "cancel"  # RunRecord: cancel the scope of its task
+    CANCEL_LATER = "cancel later"  # (RunRecord, seconds)
+    ENDED = "ended"  # RunRecord: it is over
+    FAILED = "failed"  # RunRecord: log it, call error handlers, escalate
+    OVER = "over"  # JobRecord: it is over
+    EVENT = "event"  # Event
+
+
+@final
+@attrs.define
+class QueueRules:
+    """A queue's limit (None: no limit) and whether it is paused."""
+
+    limit: int | None = None
+    paused: bool = False
+
+
+@final
+@attrs.define(eq=False)
+class GroupRules:
+    """What an open group adds to its jobs: a limit, a handler, and what a failure does to its block."""
+
+    limit: int | None = None
+    on_error: ErrorHandler | None = None
+    escalate: bool = False
+
+
+@final
+class Ledger:
+    """All scheduling state, and the only code that changes it."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        tz: str,
+        seed: object,
+        queues: Mapping[str, int | None] | None,
+        retention: Retention,
+        handle: Callable[[JobRecord], Any],
+    ) -> None:
+        self.store = store
+        self.tz = tz
+        self.seed = seed
+        self.queues = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
+        # Without `queues` every queue is served; with it those named and "default"; with {} none at all.
+        self.serves_all = queues is None
+        if queues:
+            self.queues.setdefault("default", QueueRules())
+        self.groups: dict[str, GroupRules] = {}
+        self.group_limits: dict[str, int] = {}
+        self.handle = handle
+        self.closed = False
+        self.listening = False
+        self.effects: list[tuple[Effect, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
+        self._keep_us = round(retention.age * US)
+        self._keep_count = retention.count
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    def emit(self, event: events.Event) -> None:
+        self.effects.append((Effect.EVENT, event))
+
+    def limit_of(self, queue: str) -> int | None:
+        rules = self.queues.get(queue)
+        if rules is None:
+            return None if self.serves_all else 0
+        return 0 if rules.paused else rules.limit
+
+    # --- scheduling -------------------------------------------------------------------------------------------
+
+    def schedule(
+        self, specs: Sequence[JobSpec], now: int, context: contextvars.Context | None
+    ) -> tuple[list[JobRecord], list[JobRecord]]:
+        """Accept all of these jobs or none: gives them, and the ones they replace, which the caller cancels."""
+        if self.closed:
+            raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
+        names: dict[str, JobRecord] = {}
+        planned: list[tuple[JobRecord, Hashable | None, bool]] = []
+        replaced: list[JobRecord] = []
+        for spec in specs:
+            record, key, rival = self._prepare(spec, now, context, names)
+            if rival is not None and spec.if_exists == "skip":
+                planned.append((rival, None, False))
+                continue
+            if rival is not None:
+                replaced.append(rival)
+            planned.append((record, key, True))
+            if record.name is not None:
+                names[record.name] = record
+        for record, key, is_new in planned:
+            if is_new:
+                self.store.add_job(record, key)
+                self.counts["jobs"] += 1
+                if self.listening:
+                    self.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
+        return [record for record, _, _ in planned], replaced
+
+    def _prepare(
+        self, spec: JobSpec, now: int, context: contextvars.Context | None, names: Mapping[str, JobRecord]
+    ) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
+        options, store = spec.options, self.store
+        self.check_queue(options.queue)
+        trigger = bind(spec.trigger, now, self.tz)
+        due = first_slot(trigger, now)
+        if due is None and type(trigger) is not Manual:
+            raise ValueError(f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come")
+        job_id = store.new_job_id()
+        record = JobRecord(
+            job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due,
+            wake_time(job_id, due, trigger, options, self.seed),
+        )  # fmt: skip
+        rival = None
+        if spec.name is not None:
+            rival = names.get(spec.name) or self._live_job_named(spec.name)
+        elif store.is_named(record):
+            record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
+        key = None
+        if options.unique is not None:
+            key = unique_key(options.unique, record)
+            rival = rival or self._holder(key, options.unique, now)
+        if rival is not None:
+            if spec.if_exists == "error":
+                raise DuplicateJobError(
+                    f"{_what_is_taken(spec, rival)}; "
+                    "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
+                )
+            if spec.if_exists == "skip":
+                differences = definition_differences(rival, record, named=spec.name is not None)
+                if differences:
+                    raise ValueError(
+                        f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
+                        f"{', '.join(differences)}; pass if_exists='replace' or another name"
+                    )
+            elif rival.label in names:
+                raise ValueError(f"if_exists='replace': two jobs of one batch are named {rival.label!r}")
+        return record, key, rival
+
+    def check_queue(self, queue: str) -> None:
+        if not self.serves_all and self.queues and queue not in self.queues:
+            known = ", ".join(map(repr, self.queues))
+            raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
+
+    def _live_job_named(self, name: str) -> JobRecord | None:
+        job = self.store.find(name)
+        return None if job is None or job.is_over else job
+
+    def _holder(self, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+        job = self.store.holder(key)
+        if job is None:
+            return None
+        claims = not job.is_over or (unique.period is not None and now - job.created_at < unique.period * US)
+        return job if claims else None
+
+    def check_reopening(self, job: JobRecord, now: int) -> None:
+        """Refuse to open a job again whose name or unique key is taken meanwhile."""
+        if job.name is not None and (rival := self._live_job_named(job.name)) is not None and rival is not job:
+            raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
+        unique = job.options.unique
+        if unique is not None:
+            rival = self._holder(unique_key(unique, job), unique, now)
+            if rival is not None and rival is not job:
+                raise DuplicateJobError(f"job {job.id} cannot be opened again: job {rival.id} holds its unique key")
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def advance(self, now: int) -> bool:
+        """Serve what is due and start what may start; whether more is waiting than fits in one step."""
+        rows = self.store.due(now, BATCH)
+        for row in rows:
+            if type(row) is JobRecord:
+                self._serve(row, now)
+            else:
+                self.store.move_run(row, RunStatus.DUE)  # type: ignore[arg-type]
+        return self.start_ready(now) or len(rows) == BATCH
+
+    def _serve(self, job: JobRecord, now: int) -> None:
+        """Give each slot that has come its decision."""
+        first = job.next_due
+        assert first is not None
+        try:
+            plan = plan_slots(job, now)
+            wake_at = wake_time(job.id, plan.next_due, job.trigger, job.options, self.seed)
+        except Exception as exc:
+            # The slot that has come was named in good order; after it this job alone stops.
+            plan, wake_at = SlotPlan((first,), (), None), None
+            job.ending, job.reason = JobStatus.FAILED, f"its trigger failed: {type(exc).__name__}: {exc}"
+            logger.exception("job %r stops: its trigger %r failed", job.label, job.trigger)
+        job.next_due = plan.next_due
+        self.store.set_wake(job, wake_at)
+        if plan.dropped and self.listening:
+            accepted = len(plan.accepted)
+            self.emit(events.Misfired(at_us=now, job_id=job.id, job_name=job.label, first_due_us=first, accepted=accepted))
+        for dropped in plan.dropped:
+            self.skip(job, dropped, RunKind.SLOT, now)
+        for slot in plan.accepted:
+            self.accept(job, slot, plan.kind, now)
+        if not job.live:
+            self.settle(job, now)
+
+    def accept(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
+        """One more run of a job: DUE, or SKIPPED with the reason why not."""
+        options = job.options
+        reason = None
+        if kind is not RunKind.MANUAL:
+            if options.max_runs is not None and job.started + _unstarted(job) >= options.max_runs:
+                reason = f"max_runs={options.max_runs} is reached by runs that wait"
+            elif options.where is not None:
+                reason = self._refused(job)
+        if reason is None and job.live:
+            verdict, reason = overlap(options, job.live, kind)
+            if verdict is Verdict.REPLACE:
+                for other in job.live:
+                    self.cancel_run(other, now, "replaced by the next run (overlap=replace)")
+        if reason is not None:
+            return self.skip(job, Dropped(due, due, 1, reason), kind, now)
+        return self.new_run(job, due, kind, now)
+
+    def new_run(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
+        """A run that waits for its place, whatever the policies say."""
+        options = job.options
+        alone = kind is RunKind.CATCH_UP or options.overlap is not Overlap.ALLOW
+        run = RunRecord(
+            self.store.new_run_id(), job, due, kind, RunStatus.DUE, alone, now, job.fn, job.args, job.kwargs, options,
+            0, options.attempts,
+        )  # fmt: skip
+        self.store.add_run(run)
+        return run
+
+    def _refused(self, job: JobRecord) -> str | None:
+        where = job.options.where
+        assert where is not None
+        try:
+            return None if where(self.handle(job)) else "where() said no"
+        except Exception as exc:
+            logger.exception("job %r: its predicate failed; the slot is skipped", job.label)
+            return f"its predicate failed: {type(exc).__name__}: {exc}"
+
+    def skip(self, job: JobRecord, dropped: Dropped, kind: RunKind, now: int) -> RunRecord:
+        """Record that slots are not run: never silently."""
+        run = RunRecord(
+            self.store.new_run_id(), job, dropped.first, kind, RunStatus.SKIPPED, True, now, job.fn, job.args,
+            job.kwargs, job.options,
+        )  # fmt: skip
+        run.finished_at, run.reason = now, dropped.reason
+        if dropped.last != dropped.first:
+            run.last_due, run.count = dropped.last, dropped.count
+        self.store.add_run(run)
+        self.counts["skipped"] += 1
+        if kind is not RunKind.MANUAL and job.next_due is None and job.ending is None and is_one_shot(job.trigger):
+            job.ending, job.reason = JobStatus.COMPLETED, dropped.reason
+        if self.listening:
+            self.emit(
+                events.RunSkipped(
+                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due, reason=dropped.reason,
+                    last_due_us=run.last_due, count=run.count,
+                )
+            )  # fmt: skip
+        return run
+
+    # --- runs -------------------------------------------------------------------------------------------------
+
+    def start_ready(self, now: int) -> bool:
+        """Start the runs that have a place; whether there may be more."""
+        if self.closed or not self.store.has_ready():
+            return False
+        runs = self.store.claim(self.limit_of, self.group_limits, BATCH)
+        for run in runs:
+            job = run.job
+            is_first = run.started_at is None
+            run.attempt += 1
+            if is_first:
+                run.started_at = now
+                if run.kind is not RunKind.MANUAL:
+                    self._count_start(job)
+            self.effects.append((Effect.START, run))
+            if self.listening:
+                self.emit(
+                    events.RunStarted(
+                        at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due,
+                        attempt=run.attempt, lateness=(now - run.due) / US,
+                    )
+                )  # fmt: skip
+        self.counts["started"] += len(runs)
+        return len(runs) == BATCH
+
+    def _count_start(self, job: JobRecord) -> None:
+        job.started += 1
+        if job.options.max_runs is not None and job.started >= job.options.max_runs and job.next_due is not None:
+            job.next_due = None
+            self.store.set_wake(job, None)
+
+    def report(
+        self, run: RunRecord, attempt: int, ending: Ending, value: Any, error: BaseException | None, now: int
+    ) -> None:
+        """Take the report of an attempt."""
+        if run.status not in ACTIVE or run.attempt != attempt:
+            return
+        end = conclude(run, ending, value, error, now, unit=self._random.random() if error else 0.0, closed=self.closed)
+        if error is not None:
+            run.errors = (*run.errors, run_error(attempt, now, error))
+        run.attempt, run.exception, run.reason = end.attempt, end.exception, end.reason
+        if end.status is not RunStatus.RETRYING:
+            run.value = end.value
+            self.finish_run(run, end.status, now)
+            return
+        run.ready_at = end.ready_at
+        self.store.move_run(run, RunStatus.RETRYING)
+        if self.listening:
+            job = run.job
+            self.emit(
+                events.RunRetrying(
+                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due, attempt=end.attempt,
+                    delay=(end.ready_at - now) / US, error=run.errors[-1].message if error is not None else None,
+                )
+            )  # fmt: skip
+
+    def finish_run(self, run: RunRecord, status: RunStatus, now: int) -> None:
+        """Give a run its outcome, and its job what follows from it."""
+        job = run.job
+        run.finished_at = now
+        self.store.move_run(run, status)
+        job.last_run = run
+        self.counts[status] += 1
+        self.effects.append((Effect.ENDED, run))
+        failed = status is RunStatus.FAILED or status is RunStatus.TIMED_OUT
+        if failed:
+            self.effects.append((Effect.FAILED, run))
+            job.failures += 1
+            if job.options.max_failures is not None and job.failures >= job.options.max_failures and job.ending is None:
+                self._give_up(job, now)
+        elif status is RunStatus.SUCCEEDED:
+            job.failures = 0
+        if job.ending is None and run.kind is not RunKind.MANUAL and job.next_due is None and is_one_shot(job.trigger):
+            job.ending = one_shot_ending(status)
+        if self.listening:
+            self.emit(
+                events.RunFinished(
+                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due, status=status,
+                    attempt=run.attempt, error=run.errors[-1].message if failed else None, reason=run.reason,
+                )
+            )  # fmt: skip
+        if not job.live:
+            self.settle(job, now)
+
+    def _give_up(self, job: JobRecord, now: int) -> None:
+        reason = f"{job.failures} failures in a row (max_failures)"
+        job.ending, job.reason, job.next_due = JobStatus.PERMANENTLY_FAILED, reason, None
+        self.store.set_wake(job, None)
+        for run in job.live:
+            if run.status not in ACTIVE:
+                self.cancel_run(run, now, reason)
+
+    def cancel_run(self, run: RunRecord, now: int, reason: str, *, grace: float = 0, finish: bool = False) -> None:
+        """Cancel one live run: at once, after a grace, or (finish) only by asking it and starting no attempt more."""
+        run.cancel_requested = True
+        if run.status is RunStatus.RUNNING:
+            if run.reason is None:
+                run.reason = reason
+            if finish:
+                return
+            if grace:
+                self.effects.append((Effect.CANCEL_LATER, (run, grace)))
+                return
+            self.store.move_run(run, RunStatus.CANCELLING)
+            self.effects.append((Effect.CANCEL, run))
+        elif run.status is not RunStatus.CANCELLING:
+            run.reason = reason
+            self.finish_run(run, RunStatus.CANCELLED, now)
+
+    def settle(self, job: JobRecord, now: int) -> None:
+        """What becomes of a job without a live run: over, or, of a `Delay`, its next slot."""
+        if job.is_over or job.live:
+            return
+        if job.ending is None:
+            if job.next_due is not None or type(job.trigger) is Manual:
+                return
+            exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
+            if type(job.trigger) is Delay and not exhausted:
+                job.trigger = anchored(job.trigger, now)
+                self.retime(job, next_us(job.trigger, now - 1))
+                return
+            job.ending = JobStatus.COMPLETED
+        self.finish_job(job, now)
+
+    def finish_job(self, job: JobRecord, now: int) -> None:
+        job.finished_at, job.next_due, job.paused = now, None, None
+        if job.wake_at is not None:
+            self.store.set_wake(job, None)
+        self.store.finish_job(job)
+        self.counts["jobs"] -= 1
+        self.effects.append((Effect.OVER, job))
+        if self.listening:
+            status = job.ending or JobStatus.COMPLETED
+            self.emit(events.JobDone(at_us=now, job_id=job.id, job_name=job.label, status=status))
+
+    def retime(self, job: JobRecord, due: int | None) -> None:
+        """Let a job wait for this slot; the caller has checked that its trigger can be asked."""
+        job.next_due = due
+        wake_at = None if job.paused is not None else wake_time(job.id, due, job.trigger, job.options, self.seed)
+        self.store.set_wake(job, wake_at)
+
+    def prune(self, now: int) -> None:
+        """Forget what is older, or more, than the retention says."""
+        self.store.prune(now, self._keep_us, self._keep_count)
+
+    # --- the clock was set ------------------------------------------------------------------------------------
+
+    def step_clock(self, delta: int, now: int) -> None:
+        """Follow the wall clock: elapsed triggers and back-offs keep their rhythm, calendar ones the new time."""
+        for job in self.store.select(Selection()):
+            if job.is_over:
+                continue
+            trigger = moved(job.trigger, delta)
+            if trigger is not job.trigger:
+                job.trigger, job.version = trigger, job.version + 1
+                if job.next_due is not None:
+                    self.retime(job, next_us(trigger, job.next_due + delta - 1))
+            for run in job.live:
+                if run.status is RunStatus.RETRYING:
+                    run.ready_at += delta
+                    self.store.move_run(run, RunStatus.RETRYING)
+        if self.listening:
+            self.emit(events.ClockStepped(at_us=now, seconds=delta / US))
+
+
+def _unstarted(job: JobRecord) -> int:
+    return sum(run.started_at is None and run.kind is not RunKind.MANUAL for run in job.live)
+
+
+def _what_is_taken(spec: JobSpec, rival: JobRecord) -> str:
+    if spec.name is not None and rival.name == spec.name:
+        return f"job {spec.name!r} already exists"
+    return f"job {rival.label!r} holds the unique key already"
+
+
+def definition_differences(old: JobRecord, new: JobRecord, *, named: bool) -> list[str]:
+    """In what two jobs are defined otherwise; triggers are compared as bound at one instant, partials by their parts."""
+    differences = [
+        name
+        for name, one, other in (
+            ("function", old.fn, new.fn),
+            ("args", old.args, new.args),
+            ("kwargs", dict(old.kwargs), dict(new.kwargs)),
+            ("trigger", anchored(old.trigger, 0), anchored(new.trigger, 0)),
+        )
+        if one != other
+    ]
+    for field in attrs.fields(Options):
+        if getattr(old.options, field.name) != getattr(new.options, field.name):
+            differences.append(field.name)
+    if named and old.name != new.name:
+        differences.append("name")
+    return differences
+
+
+def unique_key(unique: Unique, job: JobRecord) -> Hashable:
+    """What two jobs must not share.
+
+    Raises:
+        TypeError: the key is made of arguments that cannot be compared by value.
+    """
+    if unique.key is not None:
+        return unique.key
+    parts: dict[str, Any] = {
+        "function": job.fn,
+        "args": (job.args, job.kwargs),
+        "queue": job.options.queue,
+        "group": job.options.group,
+        "name": job.name,
+    }
+    key = tuple((part, _frozen(parts[part])) for part in unique.by)
+    try:
+        hash(key)
+    except TypeError as exc:
+        raise TypeError(f"unique: the arguments {job.args!r} have no value to compare ({exc}); give Unique(key=…)") from None
+    return key
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return "map", frozenset((_frozen(key), _frozen(one)) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__, tuple(_frozen(one) for one in value)
+    if isinstance(value, (set, frozenset)):
+        return "set", frozenset(value)
+    return value  # type: ignore[no-any-return]

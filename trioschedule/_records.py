@@ -1,0 +1,197 @@
+"""What is known: one row a job, one a run, and the states they can be in.
+
+Times are UTC epoch in integer microseconds. A row is made of frozen values (triggers, options, errors) and is
+itself changed in place, by the ledger's step alone: a frozen row would cost a copy of twenty fields for each of
+a run's transitions, which is more than everything else the step does (see the architecture page).
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, final
+
+import attrs
+
+from ._spec import Options, function_name
+
+__all__ = ["JobStatus", "RunError", "RunStatus"]
+
+
+@final
+class JobStatus(StrEnum):
+    """Where a job stands. The first that applies: over, CANCELLING, RUNNING, PAUSED, RETRYING, DUE, SCHEDULED, WAITING."""
+
+    __hash__ = str.__hash__  # that of Enum is a Python call, and the actor hashes states all the time
+
+    SCHEDULED = "scheduled"
+    DUE = "due"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    COMPLETED = "completed"
+    PERMANENTLY_FAILED = "permanently_failed"
+    CANCELLED = "cancelled"
+
+
+@final
+class RunStatus(StrEnum):
+    """Where a run stands.
+
+    DUE (waits for a place) → RUNNING → SUCCEEDED | FAILED | TIMED_OUT | CANCELLED, with RETRYING between
+    attempts and CANCELLING until cleanup has ended; SKIPPED if it never ran; INTERRUPTED if its process died.
+    """
+
+    __hash__ = str.__hash__
+
+    DUE = "due"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+
+@final
+class RunKind(StrEnum):
+    """Why a run exists: its slot came, a slot of an outage is caught up, or somebody asked for it."""
+
+    SLOT = "slot"
+    CATCH_UP = "catch_up"
+    MANUAL = "manual"
+
+
+# A child task of ours is at work; its end will be reported.
+ACTIVE = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING})
+# Accepted, and without an outcome yet: what overlap rules look at.
+LIVE = ACTIVE | {RunStatus.DUE, RunStatus.RETRYING}
+
+# What keeps a scheduler from being idle: a run that waits for its next attempt does not.
+BUSY = ACTIVE | {RunStatus.DUE}
+
+
+@final
+@attrs.frozen
+class RunError:
+    """One failed attempt: its number, when it ended (µs), what was raised and the traceback as text."""
+
+    attempt: int
+    at: int
+    message: str
+    traceback: str
+
+
+@final
+@attrs.frozen
+class Pause:
+    """Since when (µs) a job is paused, and why."""
+
+    at: int
+    reason: str | None
+
+
+@final
+@attrs.define(eq=False, weakref_slot=False)
+class RunRecord:
+    """One run: what a job does for one slot.
+
+    `due` is the slot; a SKIPPED record may stand for all slots from `due` to `last_due`, `count` of them if
+    that is known. `fn` to `options` are the job's as they were when the run first started: an update never
+    reaches a live run. `alone` says that it must be the only active run of its job (under every overlap policy
+    but ALLOW, and while catching up).
+    """
+
+    id: int
+    job: JobRecord
+    due: int
+    kind: RunKind
+    status: RunStatus
+    alone: bool
+    ready_at: int
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    options: Options
+    attempt: int = 0
+    attempts: int = 1
+    started_at: int | None = None
+    finished_at: int | None = None
+    errors: tuple[RunError, ...] = ()
+    reason: str | None = None
+    value: Any = None
+    exception: BaseException | None = None
+    cancel_requested: bool = False
+    last_due: int | None = None
+    count: int | None = None
+    progress: tuple[float, str | None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status not in LIVE
+
+
+@final
+@attrs.define(eq=False, weakref_slot=False)
+class JobRecord:
+    """One job.
+
+    `next_due` is the next slot, never jittered; `wake_at` is when the actor looks at it (slot + jitter), None
+    while paused or without a next slot. `since` is the moment from which slots are owed and lateness of a past
+    `At` counts: scheduling or resume. `ending` is the status the job will have once its last live run has ended;
+    `finished_at` is set when it has. `version` goes up when elapsed anchors move with a clock step or the trigger
+    changes: a slot is unique as (job, version, instant). `live` are its runs without an outcome, oldest first.
+    """
+
+    id: int
+    name: str | None
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    trigger: Any
+    options: Options
+    context: contextvars.Context | None
+    created_at: int
+    since: int
+    next_due: int | None
+    wake_at: int | None
+    version: int = 0
+    paused: Pause | None = None
+    ending: JobStatus | None = None
+    finished_at: int | None = None
+    reason: str | None = None
+    started: int = 0
+    failures: int = 0
+    live: tuple[RunRecord, ...] = ()
+    last_run: RunRecord | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.finished_at is not None
+
+    @property
+    def label(self) -> str:
+        """The name: the one given, else the function's, numbered."""
+        return self.name or f"{function_name(self.fn)}-{self.id}"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Selection:
+    """Which jobs: conditions joined by and. Without targets or statuses only those that are not over."""
+
+    targets: tuple[Any, ...] | None = None
+    group: str | None = None
+    tags: frozenset[str] = frozenset()
+    queue: str | None = None
+    status: frozenset[JobStatus] | None = None
+    name: str | None = None

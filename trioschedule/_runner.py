@@ -1,0 +1,220 @@
+"""One attempt of a run in one child task: its scope, its time-out, its middleware, and what it reports.
+
+The rules: the function is called at most once; the report is always made, by appending and never by awaiting
+(a cancelled task cannot await a send); exceptions are captured up to `Exception`, everything else propagates;
+which scope caught a cancellation, and not what was raised, tells a time-out from a failure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import attrs
+import pendulum
+import trio
+
+from ._clock import hold
+from ._plan import Ending
+from ._records import RunRecord
+from ._spec import is_async, positive_number
+from ._time import from_us
+
+if TYPE_CHECKING:
+    from ._handles import Job
+
+Report: TypeAlias = "Callable[[Attempt, Ending, Any, BaseException | None], None]"
+Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
+
+_current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
+
+
+@final
+@attrs.define(eq=False)
+class Attempt:
+    """A call of a job function that is going on: what the actor needs to end it."""
+
+    run: RunRecord
+    number: int
+    owner: object
+    handle: Callable[[RunRecord], Any]
+    scope: trio.CancelScope | None = None
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
+
+
+@final
+class RunContext:
+    """What a run knows about itself; `current_run` gives it."""
+
+    __slots__ = ("_attempt",)
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    @property
+    def job(self) -> Job[Any]:
+        """The job."""
+        return self._attempt.handle(self._attempt.run)  # type: ignore[no-any-return]
+
+    @property
+    def run_id(self) -> int:
+        """The id of the run: bind it into log lines."""
+        return self._attempt.run.id
+
+    @property
+    def due(self) -> pendulum.DateTime:
+        """The slot that this run is for, in UTC."""
+        return from_us(self._attempt.run.due)
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first call."""
+        return self._attempt.number
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody wants this run to end: look at it at safe points, and return."""
+        return self._attempt.run.cancel_requested
+
+    def extend_deadline(self, seconds: float) -> None:
+        """Give this attempt so many seconds more than its time-out left it; without a time-out it has no effect.
+
+        Raises:
+            ValueError: not a number above zero.
+        """
+        positive_number("extend_deadline(seconds)", seconds)
+        scope = self._attempt.scope
+        if scope is not None and not scope.cancel_called:
+            scope.deadline += seconds
+
+    def progress(self, fraction: float, note: str | None = None) -> None:
+        """Say how far this run has come: a fraction from 0 to 1, and a few words.
+
+        Raises:
+            ValueError: not a fraction.
+        """
+        if positive_number("progress(fraction)", fraction, zero=True) > 1:
+            raise ValueError(f"progress(fraction) is from 0 to 1, not {fraction!r}")
+        if note is not None and not isinstance(note, str):
+            raise TypeError(f"progress(note) must be a str, not {note!r}")
+        self._attempt.run.progress = (float(fraction), note)
+
+    def __repr__(self) -> str:
+        run = self._attempt.run
+        return f"<run {run.id} of job {run.job.label!r}, attempt {self._attempt.number}>"
+
+
+def current_run() -> RunContext:
+    """The run that this task works for; child tasks and worker threads of a run have it too.
+
+    Raises:
+        RuntimeError: outside of a run.
+    """
+    attempt = _current.get()
+    if attempt is None:
+        raise RuntimeError("current_run() works inside a run: in a job function and what it calls")
+    return RunContext(attempt)
+
+
+def run_of(owner: object) -> RunRecord | None:
+    """The run of this owner in which the caller is, if it is in one."""
+    attempt = _current.get()
+    return attempt.run if attempt is not None and attempt.owner is owner else None
+
+
+async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middleware]) -> None:
+    """Call the job function once and report how that ended, whatever happens.
+
+    Raises:
+        BaseException: what is not the job's own: a foreign cancellation, KeyboardInterrupt, SystemExit.
+    """
+    ending, value, error = Ending.NOT_CALLED, None, None
+    try:
+        # Cancelled between its acceptance and this first step, or the whole block is: never call it then.
+        if attempt.is_cancelled:
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        run = attempt.run
+        _current.set(attempt)
+        with trio.CancelScope() as scope:
+            attempt.scope = scope
+            timeout = run.options.timeout
+            if timeout is not None:
+                scope.deadline = trio.current_time() + timeout
+            ending = Ending.CANCELLED
+            try:
+                if middleware or run.options.run_in is not None or not is_async(run.fn):
+                    value = await _call(attempt, middleware)
+                else:
+                    value = await run.fn(*run.args, **run.kwargs)
+                ending = Ending.RETURNED
+            except Exception as exc:  # noqa: BLE001 - captured, reported and logged
+                ending, error = Ending.RAISED, exc
+            except BaseExceptionGroup as group:
+                error, rest = _sort_out(group)
+                if error is not None:
+                    ending = Ending.RAISED
+                if rest is not None:
+                    raise rest from None
+        if ending is Ending.CANCELLED and scope.cancelled_caught and not attempt.is_cancelled:
+            ending = Ending.TIMED_OUT
+            error = TimeoutError(f"job {run.job.label!r}: attempt {attempt.number} took longer than {timeout} s")
+    finally:
+        foreign = sys.exception()
+        if foreign is not None and error is None and not _is_cancelled(foreign):
+            ending, error = Ending.RAISED, foreign
+        report(attempt, ending, value, error)
+
+
+def _sort_out(group: BaseExceptionGroup[BaseException]) -> tuple[BaseException | None, BaseException | None]:
+    """A group's own errors, and what has to go on: a nursery of the job may have raised both together."""
+    errors, rest = group.split(Exception)
+    return errors, rest
+
+
+def _is_cancelled(exc: BaseException) -> bool:
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(trio.Cancelled)[1] is None
+    return isinstance(exc, trio.Cancelled)
+
+
+async def _call(attempt: Attempt, middleware: Sequence[Middleware]) -> Any:
+    if not middleware:
+        return await _invoke(attempt.run)
+    outer, rest = middleware[0], middleware[1:]
+    return await outer(lambda: _call(attempt, rest), RunContext(attempt))
+
+
+async def _invoke(run: RunRecord) -> Any:
+    fn = run.fn
+    where = run.options.run_in or ("task" if is_async(fn) else "thread")
+    if where == "task":
+        return await fn(*run.args, **run.kwargs)
+    with hold():
+        if where == "thread":
+            value = await trio.to_thread.run_sync(lambda: fn(*run.args, **run.kwargs))
+        else:
+            value = await _in_process(run)
+    if hasattr(value, "__await__"):
+        if hasattr(value, "close"):
+            value.close()
+        raise TypeError(f"{fn!r} is a plain function that returned a coroutine; schedule an async function instead")
+    return value
+
+
+async def _in_process(run: RunRecord) -> Any:
+    """Call it in a worker process, which is killed when the run is cancelled."""
+    try:
+        import trio_parallel
+    except ImportError:
+        raise RuntimeError("run_in='process' needs trio-parallel: pip install 'trioschedule[process]'") from None
+    from functools import partial
+
+    return await trio_parallel.run_sync(partial(run.fn, *run.args, **run.kwargs), kill_on_cancel=True)

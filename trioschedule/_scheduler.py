@@ -1,0 +1,624 @@
+"""`open_scheduler`: the only way in. It owns the nurseries; what is inside of them is the actor's."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack, final, overload
+
+import attrs
+import pendulum
+import trio
+
+from . import _steering as steering
+from . import commands, events
+from ._actor import CHANNEL_CAPACITY, Actor, Block, Subscriber
+from ._clock import WallClock
+from ._errors import SchedulerClosedError
+from ._dispatch import execute, safe_repr, schedule
+from ._handles import ErrorContext, Job, JobQuery, Queue, Run, Running, ask, error_context
+from ._ledger import GroupRules, Ledger
+from ._records import LIVE, JobRecord, JobStatus, RunRecord, RunStatus, Selection
+from ._registry import Registry
+from ._runner import Middleware, run_of
+from ._spec import ErrorHandler, JobOptions, JobSpec, Retention, member, positive_number, text, unwrap, whole_number
+from ._time import from_us, zone
+from ._util import NoPublicConstructor
+from .stores import MemoryStore
+from .triggers import Trigger
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# Of a drain that finds new work again and again; a job that schedules itself for now would never let it end.
+DRAIN_ROUNDS: Final = 10_000
+
+logger = logging.getLogger("trioschedule")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class SchedulerStatistics:
+    """Counts at one moment, as Trio's own ``statistics()``: of jobs that are not over, of attempts at work, and
+    of runs since the scheduler was opened."""
+
+    jobs: int
+    runs_active: int
+    runs_waiting: int
+    attempts_started: int
+    runs_succeeded: int
+    runs_failed: int
+    runs_timed_out: int
+    runs_cancelled: int
+    runs_skipped: int
+    handlers_failed: int
+    commands_rejected: int
+    next_wake: pendulum.DateTime | None
+
+
+class _Schedules:
+    """`schedule` and `schedule_many`, which a scheduler and a group offer alike."""
+
+    __slots__ = ()
+
+    _actor: Actor
+    _registry: Registry | None
+
+    def _group_name(self) -> str | None:
+        return None
+
+    @overload
+    async def schedule(
+        self, trigger: Trigger, fn: Callable[[Unpack[Ts]], Awaitable[T]], /, *args: Unpack[Ts], **options: Unpack[JobOptions]
+    ) -> Job[T]: ...
+
+    @overload
+    async def schedule(
+        self, trigger: Trigger, fn: Callable[[Unpack[Ts]], T], /, *args: Unpack[Ts], **options: Unpack[JobOptions]
+    ) -> Job[T]: ...
+
+    async def schedule(
+        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]
+    ) -> Job[Any]:
+        """Schedule a job: call ``fn(*args)`` whenever the trigger says.
+
+        Checkpoints; cancelled before it acts or not at all. With ``if_exists="replace"`` it returns when the replaced
+        job's cleanup has ended.
+
+        Args:
+            trigger: when.
+            fn: an async function; a plain one runs in a worker thread. Keyword arguments by `functools.partial`.
+            args: its positional arguments.
+            options: see `JobOptions` and the reference.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong; the message names it, and nothing was stored.
+            DuplicateJobError: a live job has this name or unique key.
+            SchedulerClosedError: the block is being left.
+        """
+        [job] = await self._schedule([self._spec(trigger, fn, args, options)])
+        return job
+
+    async def schedule_many(self, specs: Iterable[JobSpec]) -> list[Job[Any]]:
+        """Schedule many jobs in one batch: all or none.
+
+        Raises:
+            As `schedule`.
+        """
+        checked = []
+        for spec in specs:
+            if not isinstance(spec, JobSpec):
+                raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
+            checked.append(self._adopt(spec))
+        return await self._schedule(checked)
+
+    def _spec(self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> JobSpec:
+        group = self._group_name()
+        if group is not None:
+            if options.get("group", group) != group:
+                raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {options['group']!r}")
+            options = {**options, "group": group}
+        if self._registry is not None:
+            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
+        return JobSpec(trigger, fn, args, **options)
+
+    def _adopt(self, spec: JobSpec) -> JobSpec:
+        group = self._group_name()
+        if group is None or spec.options.group == group:
+            return spec
+        if spec.options.group is not None:
+            raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
+        return attrs.evolve(spec, options=attrs.evolve(spec.options, group=group))
+
+    async def _schedule(self, specs: Sequence[JobSpec]) -> list[Job[Any]]:
+        actor = self._actor
+        context = actor.context_of_caller()
+        records, runs = await actor.ask(schedule, actor.ledger, specs, context, run_of(actor))
+        for run in runs:
+            await actor.run_over(run)
+        return [Job._create(actor, record) for record in records]
+
+
+@final
+class Scheduler(_Schedules, metaclass=NoPublicConstructor):
+    """Schedules jobs, and steers them; from `open_scheduler`."""
+
+    __slots__ = ("_actor", "_channel", "_registry")
+
+    def __init__(self, actor: Actor, channel: trio.MemorySendChannel[Any], registry: Registry | None) -> None:
+        self._actor = actor
+        self._channel = channel
+        self._registry = registry
+
+    def __repr__(self) -> str:
+        return f"<Scheduler: {self._actor.ledger.counts['jobs']} jobs, {len(self._actor.attempts)} attempts at work>"
+
+    # --- jobs -------------------------------------------------------------------------------------------------
+
+    async def get(self, id_or_name: int | str) -> Job[Any] | None:
+        """The job with this id or name (a name means the live job, else the newest), or None. Checkpoints."""
+        found = await self._actor.ask(lambda now: steering.resolve(self._actor.ledger, id_or_name))
+        return Job._create(self._actor, found[0]) if found else None
+
+    def jobs(
+        self,
+        *targets: Job[Any] | int | str,
+        group: str | None = None,
+        tags: Iterable[str] = (),
+        queue: str | None = None,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        name: str | None = None,
+    ) -> JobQuery:
+        """A query, lazy: nothing is looked up before one of its methods is called.
+
+        Args:
+            targets: jobs, ids or names; of missing ones nothing is found.
+            group, tags, queue, status, name: conditions, joined by and; ``tags``: all of them; ``status``: any of
+                them. Without targets or status only jobs that are not over.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong.
+        """
+        statuses = None
+        if status is not None:
+            given = [status] if isinstance(status, str) else list(status)
+            statuses = frozenset(member("status", JobStatus, one) for one in given)
+        if isinstance(tags, str):
+            raise TypeError(f"tags must be a collection of str such as {{'eu', 'mail'}}, not {tags!r}")
+        selection = Selection(
+            targets=targets or None,
+            group=None if group is None else text("group", group),
+            tags=frozenset(text("tags (each)", tag) for tag in tags),
+            queue=None if queue is None else text("queue", queue),
+            status=statuses,
+            name=None if name is None else text("name", name),
+        )
+        return JobQuery._create(self._actor, selection)
+
+    def open_group(
+        self,
+        name: str,
+        *,
+        limit: int | None = None,
+        on_error: ErrorHandler | None = None,
+        escalate: bool = False,
+    ) -> Group:
+        """A name and a lifetime for jobs: an async context manager.
+
+        Leaving the block, by any road, cancels the group's jobs at once and returns when their cleanup has ended.
+
+        Args:
+            name: the jobs' ``group``.
+            limit: so many runs of the group at once.
+            on_error: called for failures of its jobs that have no handler of their own.
+            escalate: a failing job cancels the block, and comes out of it in an ExceptionGroup.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong, or, on entering, a group of this name is open.
+        """
+        text("group", name)
+        if limit is not None:
+            whole_number("limit", limit, 1)
+        if on_error is not None and not callable(on_error):
+            raise TypeError(f"on_error must be callable, not {on_error!r}")
+        return Group._create(self._actor, self._registry, name, GroupRules(limit, on_error, bool(escalate)))
+
+    def queue(self, name: str) -> Queue:
+        """A handle of a queue.
+
+        Raises:
+            ValueError: this scheduler does not serve it.
+        """
+        self._actor.ledger.check_queue(text("queue", name))
+        return Queue._create(self._actor, name)
+
+    # --- commands and events ----------------------------------------------------------------------------------
+
+    def command_channel(self) -> trio.MemorySendChannel[commands.Command]:
+        """A clone of the mailbox to hand out; its holder closes it.
+
+        ``await channel.send(commands.Cancel("poll-eu"))``: order holds per sender, nothing is replied. What cannot be
+        done is logged and reported as a `CommandRejected` event. After the scheduler's end sending raises
+        `trio.BrokenResourceError`.
+        """
+        return self._channel.clone()
+
+    async def request(self, command: commands.Command) -> Any:
+        """Send a command and wait for the actor's reply; see each command for what that is.
+
+        Raises:
+            TypeError: not a command.
+            TrioscheduleError, ValueError: as the method of the same name.
+        """
+        if isinstance(command, commands.Schedule):
+            [job] = await self.schedule_many([command.spec])
+            return job
+        return self._shown(await ask(self._actor, command))
+
+    def _shown(self, result: Any) -> Any:
+        """The actor's plain reply as handles."""
+        if isinstance(result, list):
+            return [self._shown(one) for one in result]
+        if isinstance(result, JobRecord):
+            return Job._create(self._actor, result)
+        return Run._create(self._actor, result) if isinstance(result, RunRecord) else result
+
+    @asynccontextmanager
+    async def open_events(self, *, capacity: int = 1000) -> AsyncGenerator[trio.MemoryReceiveChannel[events.Event]]:
+        """Read what happens: an async context manager of a receive channel, which ends with the scheduler.
+
+        Args:
+            capacity: so many events wait for the reader. A slower one loses events, is told how many by `EventsLost`,
+                and never slows the actor.
+        """
+        whole_number("capacity", capacity, 1)
+        send, receive = trio.open_memory_channel[events.Event](capacity)
+        subscriber = Subscriber(send)
+        actor = self._actor
+        if actor.is_stopped:
+            send.close()
+        actor.subscribers.append(subscriber)
+        actor.ledger.listening = True
+        try:
+            with receive:
+                await trio.lowlevel.checkpoint()
+                yield receive
+        finally:
+            actor.subscribers.remove(subscriber)
+            actor.ledger.listening = bool(actor.subscribers)
+            send.close()
+
+    def on_error(self, handler: ErrorHandler | None) -> None:
+        """Set the scheduler-wide error handler, sync or async; the last one wins, looked up when an error happens.
+
+        It is called with an `ErrorContext` for each run that ends FAILED or TIMED_OUT and whose job and group have no
+        handler of their own. It may take 10 s; its own failure is logged and touches nothing else.
+        """
+        if handler is not None and not callable(handler):
+            raise TypeError(f"on_error takes a callable, not {handler!r}")
+        self._actor.on_error = handler
+
+    # --- waiting ----------------------------------------------------------------------------------------------
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is due or running."""
+        await self._actor.idle()
+
+    async def wait_done(self) -> None:
+        """Wait until every job is over; for ever, if one never ends by itself."""
+        await self._actor.all_done()
+
+    async def drain(self, queue: str | None = None) -> dict[RunStatus, int]:
+        """Run what is scheduled now, without waiting for its time, until nothing is left; for tests and shutdowns.
+
+        Of a recurring job that is its one next slot. Back-offs are not waited for either. Jobs that are scheduled
+        meanwhile are drained too; paused ones are left alone.
+
+        Args:
+            queue: only jobs of this queue.
+
+        Returns:
+            How many runs ended in each status; statuses that none ended in are absent.
+
+        Raises:
+            RuntimeError: it finds new work again and again.
+        """
+        actor = self._actor
+        selection = Selection(queue=None if queue is None else text("queue", queue))
+        served: set[int] = set()
+        runs: dict[int, RunRecord] = {}
+
+        def bring(now: int) -> list[RunRecord]:
+            found = []
+            for job in steering.select(actor.ledger, selection):
+                found += steering.bring_forward(actor.ledger, job, now, slot=job.id not in served)
+                served.add(job.id)
+            return found
+
+        own = run_of(actor)
+        for _ in range(DRAIN_ROUNDS):
+            batch = [run for run in await actor.ask(bring) if run is not own]
+            runs.update((run.id, run) for run in batch)
+            if not any(run.status in LIVE for run in batch):
+                break
+            await actor.settled(batch)
+        else:
+            raise RuntimeError(f"drain() found new work {DRAIN_ROUNDS} times; does a job schedule itself for now?")
+        return dict(Counter(run.status for run in runs.values()))
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    def now(self) -> pendulum.DateTime:
+        """The scheduler's wall clock, in its time zone; virtual under a `MockClock`."""
+        return from_us(self._actor.clock.now(), self._actor.ledger.tz)
+
+    def statistics(self) -> SchedulerStatistics:
+        """Counts at this moment. Does not block."""
+        ledger = self._actor.ledger
+        counts = ledger.counts
+        wake = ledger.store.next_wake()
+        active = len(self._actor.attempts)
+        return SchedulerStatistics(
+            jobs=counts["jobs"],
+            runs_active=active,
+            runs_waiting=ledger.store.busy() - active,
+            attempts_started=counts["started"],
+            runs_succeeded=counts[RunStatus.SUCCEEDED],
+            runs_failed=counts[RunStatus.FAILED],
+            runs_timed_out=counts[RunStatus.TIMED_OUT],
+            runs_cancelled=counts[RunStatus.CANCELLED],
+            runs_skipped=counts["skipped"],
+            handlers_failed=counts["handlers failed"],
+            commands_rejected=counts["commands rejected"],
+            next_wake=None if wake is None else from_us(wake, ledger.tz),
+        )
+
+
+@final
+class Group(_Schedules, metaclass=NoPublicConstructor):
+    """Jobs with one lifetime; from `Scheduler.open_group`."""
+
+    __slots__ = ("_actor", "_block", "_registry", "_rules", "_scope", "name")
+
+    def __init__(self, actor: Actor, registry: Registry | None, name: str, rules: GroupRules) -> None:
+        self._actor = actor
+        self._registry = registry
+        self.name = name
+        self._rules = rules
+        self._scope: trio.CancelScope | None = None
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name!r}>"
+
+    def _group_name(self) -> str:
+        if self._actor.ledger.groups.get(self.name) is not self._rules:
+            raise SchedulerClosedError(f"group {self.name!r} is not open")
+        return self.name
+
+    def jobs(self) -> JobQuery:
+        """Its jobs that are not over."""
+        return JobQuery._create(self._actor, Selection(group=self.name))
+
+    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
+        """Cancel its jobs and wait for their cleanup; the group stays open. How many this changed."""
+        return await self.jobs().cancel(running=running, grace=grace)
+
+    async def __aenter__(self) -> Group:
+        ledger = self._actor.ledger
+        if ledger.closed:
+            raise SchedulerClosedError(f"open_group({self.name!r}): the block that opened this scheduler is being left")
+        if self.name in ledger.groups:
+            raise ValueError(f"group {self.name!r} is open already; leave its block first, or give another name")
+        await trio.lowlevel.checkpoint()
+        self._scope = trio.CancelScope()
+        self._block = Block(self._scope.cancel)
+        ledger.groups[self.name] = self._rules
+        self._actor.group_blocks[self.name] = self._block
+        if self._rules.limit is not None:
+            ledger.group_limits[self.name] = self._rules.limit
+        self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        actor = self._actor
+        ledger = actor.ledger
+        assert self._scope is not None
+        with trio.CancelScope(shield=True):
+            # Closed for new jobs first, so that what is cancelled here is all there will be.
+            del ledger.groups[self.name]
+            await self.jobs().cancel(running=None)
+            ledger.group_limits.pop(self.name, None)
+            actor.group_blocks.pop(self.name)
+        failures: list[BaseException] = [*self._block.failures]
+        try:
+            absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
+        except BaseExceptionGroup as rest:
+            if not failures:
+                raise
+            absorbed, exc = False, rest
+        if failures:
+            if exc is not None and not absorbed:
+                failures.insert(0, exc)
+            raise BaseExceptionGroup(f"jobs of group {self.name!r} failed", failures) from None
+        return absorbed
+
+
+@final
+class _Handles:
+    """How the actor shows rows to user code."""
+
+    actor: Actor
+
+    def job(self, record: JobRecord) -> Job[Any]:
+        return Job._create(self.actor, record)
+
+    def error_context(self, record: RunRecord) -> ErrorContext:
+        return error_context(self.actor, record)
+
+
+@final
+class _Opening:
+    """The manager behind `open_scheduler`. A class: one made of a generator would wrap what the body raises."""
+
+    def __init__(self, build: Callable[[trio.Nursery], Actor], registry: Registry | None, grace: float) -> None:
+        self._build = build
+        self._registry = registry
+        self._grace = grace
+
+    async def __aenter__(self) -> Scheduler:
+        # The actor's tasks live in a nursery around that of the runs: they take the last reports.
+        self._outer = trio.open_nursery()
+        services = await self._outer.__aenter__()
+        self._inner = trio.open_nursery()
+        self._runs = await self._inner.__aenter__()
+        self._actor = actor = self._build(self._runs)
+        self._send, receive = trio.open_memory_channel[Any](CHANNEL_CAPACITY)
+        services.start_soon(actor.run_timer, name="trioschedule timer")
+        services.start_soon(actor.run_pump, receive, partial(_execute, actor), name="trioschedule commands")
+        if not actor.clock.is_virtual:
+            services.start_soon(actor.watch_clock, name="trioschedule clock")
+        if self._registry is not None and (declared := self._registry.declared()):
+            actor.submit(schedule, actor.ledger, declared, actor.context_of_caller(), None).unwrap()
+        return Scheduler._create(actor, self._send, self._registry)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        actor = self._actor
+        # A Cancelled may be the inner nursery's own (a job escalated, or raised KeyboardInterrupt): it must have it back.
+        returned = exc if self._runs.cancel_scope.cancel_called else None
+        interrupted = await self._finish_runs(wait=exc is None)
+        absorbed, others = await self._leave(interrupted or returned)
+        failures: list[BaseException] = [*actor.block.failures, *others]
+        if not failures:
+            if interrupted is not None and not absorbed:
+                raise interrupted
+            return absorbed
+        if not absorbed and (left := interrupted or exc) is not None and left not in failures:
+            failures.insert(0, left)
+        raise BaseExceptionGroup("the scheduler's block failed", failures) from None
+
+    async def _finish_runs(self, *, wait: bool) -> BaseException | None:
+        """Start nothing more; let what runs finish in its grace, then cancel it. Gives what interrupted the wait."""
+        actor = self._actor
+        try:
+            if wait:
+                actor.submit(_close, actor.ledger, False)
+                with trio.move_on_after(self._grace):
+                    await actor.quiet()
+        except trio.Cancelled as cancelled:
+            return cancelled  # the caller gives it back to the nursery, or raises it
+        finally:
+            actor.submit(_close, actor.ledger, True)
+            self._runs.cancel_scope.cancel()
+        return None
+
+    async def _leave(self, passed: BaseException | None) -> tuple[bool, list[BaseException]]:
+        """Leave both nurseries; whether ``passed`` was absorbed, and what else came out of them."""
+        try:
+            absorbed = await self._inner.__aexit__(type(passed) if passed else None, passed, None)
+            return passed is not None and bool(absorbed), []
+        except BaseExceptionGroup as group:
+            _, rest = group.split(trio.Cancelled)
+            return rest is not None, [] if rest is None else list(rest.exceptions)
+        finally:
+            self._actor.stop()
+            self._send.close()
+            await self._outer.__aexit__(None, None, None)
+
+
+def _close(ledger: Ledger, at_once: bool, now: int) -> None:
+    steering.close(ledger, now, at_once=at_once)
+
+
+def _execute(actor: Actor, command: object) -> None:
+    """A command from a channel: done now, answered to nobody; what cannot be done is reported."""
+    error = actor.submit(execute, actor.ledger, command, None).error
+    if error is not None:
+        logger.warning("command %s was rejected: %s", safe_repr(command), error)
+        actor.submit(_rejected, actor.ledger, command, error)
+
+
+def _rejected(ledger: Ledger, command: object, error: Exception, now: int) -> None:
+    ledger.counts["commands rejected"] += 1
+    if ledger.listening:
+        problem = f"{type(error).__name__}: {error}"
+        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem))
+
+
+def open_scheduler(
+    store: MemoryStore | None = None,
+    *,
+    registry: Registry | None = None,
+    queues: Mapping[str, int | None] | None = None,
+    tz: str = "UTC",
+    on_error: ErrorHandler | None = None,
+    middleware: Sequence[Middleware] = (),
+    retention: Retention | None = None,
+    shutdown_grace: float = 5.0,
+    seed: int | str | None = None,
+) -> AbstractAsyncContextManager[Scheduler]:
+    """Open a scheduler: an async context manager, and the only way in.
+
+    When the block is left, by any road, every run has ended and cleaned up. Left normally: no new run starts, running
+    ones get ``shutdown_grace`` seconds, then they are cancelled. Left by an exception or a cancellation: they are
+    cancelled at once. What was pending ends CANCELLED. What the body raises comes out as itself, unless something else
+    failed too.
+
+    Args:
+        store: None: in memory.
+        registry: its declared jobs are scheduled, its functions' defaults apply.
+        queues: name to concurrency limit, None for no limit. Not given: every queue, without limit. Given: these and
+            "default". ``{}``: schedules and steers, but runs nothing.
+        tz: IANA name of the zone for triggers that name none, and for `Scheduler.now`.
+        on_error: the first scheduler-wide error handler, see `Scheduler.on_error`.
+        middleware: each ``async def (call_next, run)``, the first outermost, around every attempt.
+        retention: how long finished jobs and runs are kept; a day and 10,000 of each if not given.
+        shutdown_grace: seconds; `math.inf` waits for ever.
+        seed: makes jitter and back-off repeatable.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong; the message names it.
+    """
+    if store is not None and not isinstance(store, MemoryStore):
+        raise ValueError(f"store: only None (in memory) is there so far, not {store!r}")
+    if registry is not None and not isinstance(registry, Registry):
+        raise TypeError(f"registry must be a Registry, not {registry!r}")
+    if queues is not None:
+        if not isinstance(queues, Mapping):
+            raise TypeError(f"queues must be a mapping of name to limit such as {{'mail': 5}}, not {queues!r}")
+        for name, limit in queues.items():
+            text("queues (each name)", name)
+            if limit is not None:
+                whole_number(f"queues[{name!r}]", limit, 1)
+    zone(tz)
+    for one in (on_error, *middleware):
+        if one is not None and not callable(one):
+            raise TypeError(f"on_error and middleware must be callable, not {one!r}")
+    if retention is not None and not isinstance(retention, Retention):
+        raise TypeError(f"retention must be a Retention, not {retention!r}")
+    if shutdown_grace != math.inf:
+        positive_number("shutdown_grace", shutdown_grace, zero=True)
+
+    def build(nursery: trio.Nursery) -> Actor:
+        handles = _Handles()
+        ledger = Ledger(
+            MemoryStore() if store is None else store,
+            tz=tz,
+            seed=random.getrandbits(64) if seed is None else seed,
+            queues=queues,
+            retention=retention or Retention(),
+            handle=handles.job,
+        )
+        handles.actor = Actor(ledger, WallClock(), handles, nursery, middleware, on_error)
+        return handles.actor
+
+    return _Opening(build, registry, float(shutdown_grace))

@@ -1,0 +1,408 @@
+"""What users steer with, applied to the ledger: cancel, pause, resume, retry, delete, update, run now, queues, close.
+
+Every function validates first and changes afterwards, so that a refused command leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from . import events
+from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
+from ._ledger import Ledger, QueueRules
+from ._plan import Dropped, first_slot, job_status
+from ._records import ACTIVE, JobRecord, JobStatus, Pause, RunKind, RunRecord, RunStatus, Selection
+from ._spec import Options, Retry, check_call, checked_options, is_async, positive_number, unwrap, whole_number
+from ._time import US, instant_us
+from .triggers import At, Delay, Manual, anchored, bind, check_trigger, count_us, is_one_shot, last_us, next_us
+
+# --- targets --------------------------------------------------------------------------------------------------
+
+
+def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRecord]:
+    """The jobs that a target means: a handle, an id, a name, a query, or several of these.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: a handle of another scheduler.
+        JobNotFoundError: ``strict``, and an id or a name that no job has.
+    """
+    selection = target if isinstance(target, Selection) else getattr(target, "_selection", None)
+    if isinstance(selection, Selection):
+        return select(ledger, selection, strict=strict)
+    if isinstance(target, (list, tuple, set, frozenset)):
+        found: dict[int, JobRecord] = {}
+        for one in target:
+            found.update((job.id, job) for job in resolve(ledger, one, strict=strict))
+        return list(found.values())
+    job: JobRecord | None
+    if isinstance(target, str):
+        job = ledger.store.find(target)
+    elif isinstance(target, int) and not isinstance(target, bool):
+        job = ledger.store.job(target)
+    elif isinstance(record := getattr(target, "_record", None), JobRecord):
+        if getattr(target, "_ledger", None) is not ledger:
+            raise ValueError(f"{target!r} belongs to another scheduler")
+        job = ledger.store.job(record.id)
+    else:
+        raise TypeError(f"a target is a Job, an id, a name or a query, not {target!r}")
+    if job is None:
+        if strict:
+            raise JobNotFoundError(f"no job has the {'name' if isinstance(target, str) else 'id'} {target!r}")
+        return []
+    return [job]
+
+
+def select(ledger: Ledger, selection: Selection, *, strict: bool = False) -> list[JobRecord]:
+    """The jobs of a selection, by id; targets in the order given."""
+    if selection.targets is None:
+        rows: Iterable[JobRecord] = ledger.store.select(selection)
+    else:
+        rows = resolve(ledger, selection.targets, strict=strict)
+    return [job for job in rows if matches(job, selection)]
+
+
+def matches(job: JobRecord, selection: Selection) -> bool:
+    options = job.options
+    if selection.status is not None:
+        if job_status(job) not in selection.status:
+            return False
+    elif selection.targets is None and job.finished_at is not None:
+        return False
+    return (
+        (selection.group is None or options.group == selection.group)
+        and (selection.queue is None or options.queue == selection.queue)
+        and selection.tags <= options.tags
+        and (selection.name is None or job.label == selection.name)
+    )
+
+
+# --- cancel ---------------------------------------------------------------------------------------------------
+
+
+def cancel(
+    ledger: Ledger, job: JobRecord, now: int, *, running: str | None, grace: float, origin: RunRecord | None, reason: str
+) -> bool:
+    """Cancel a job; whether this changed it. A later call may be stronger: cancel what was to finish, or sooner."""
+    if job.finished_at is not None:
+        return False
+    changed = job.ending is None
+    if changed:
+        job.ending, job.reason, job.next_due = JobStatus.CANCELLED, reason, None
+        if job.wake_at is not None:
+            ledger.store.set_wake(job, None)
+        if ledger.listening:
+            ledger.emit(events.JobCancelled(at_us=now, job_id=job.id, job_name=job.label))
+    if job.live:
+        finish = running == "finish" or (running is None and origin is not None and origin.job is job)
+        for run in job.live:
+            ledger.cancel_run(run, now, reason, grace=grace, finish=finish)
+    else:
+        ledger.settle(job, now)
+    return changed
+
+
+def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
+    """Start nothing any more: what is pending ends CANCELLED, running runs may finish unless ``at_once``."""
+    reason = "the scheduler was closed"
+    ledger.closed = True
+    for job in list(ledger.store.select(Selection())):
+        if job.finished_at is not None:
+            continue
+        # A one-shot that is running still gets the status of its run.
+        if job.ending is None and not (is_one_shot(job.trigger) and any(run.status in ACTIVE for run in job.live)):
+            job.ending, job.reason = JobStatus.CANCELLED, reason
+        job.next_due = None
+        if job.wake_at is not None:
+            ledger.store.set_wake(job, None)
+        for run in job.live:
+            if at_once or run.status not in ACTIVE:
+                ledger.cancel_run(run, now, reason)
+        ledger.settle(job, now)
+
+
+# --- pause and resume -----------------------------------------------------------------------------------------
+
+
+def pause(ledger: Ledger, job: JobRecord, now: int, reason: str | None) -> bool:
+    if job.is_over or job.paused is not None or job.ending is not None:
+        return False
+    job.paused = Pause(now, reason)
+    ledger.store.set_wake(job, None)
+    if ledger.listening:
+        ledger.emit(events.JobPaused(at_us=now, job_id=job.id, job_name=job.label, reason=reason))
+    return True
+
+
+def resume(ledger: Ledger, job: JobRecord, now: int) -> bool:
+    """Let a job go on. Slots of the pause are skipped and not owed; a one-shot whose time passed runs now."""
+    if job.is_over or job.paused is None:
+        return False
+    paused, job.paused = job.paused, None
+    job.since = now
+    if ledger.listening:
+        ledger.emit(events.JobResumed(at_us=now, job_id=job.id, job_name=job.label))
+    due = job.next_due
+    try:
+        if due is not None and due <= now and not is_one_shot(job.trigger):
+            last = last_us(job.trigger, due - 1, now) or due
+            count = count_us(job.trigger, due - 1, last)
+            job.next_due = None
+            why = f"paused: {paused.reason}" if paused.reason else "paused"
+            ledger.skip(job, Dropped(due, last, count, why), RunKind.SLOT, now)
+            if type(job.trigger) is Delay:
+                job.trigger = anchored(job.trigger, now)
+                last = now
+            due = next_us(job.trigger, last)
+        ledger.retime(job, due)
+    except Exception as exc:  # noqa: BLE001 - a trigger is user code; its fault stops this job only
+        job.ending, job.reason, job.next_due = JobStatus.FAILED, f"its trigger failed: {type(exc).__name__}: {exc}", None
+    for run in job.live:
+        if run.status is RunStatus.DUE:
+            ledger.store.requeue(run, run.options)
+    ledger.settle(job, now)
+    return True
+
+
+# --- retry, delete, run now -----------------------------------------------------------------------------------
+
+
+def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
+    """Make a job due now: reopen a one-shot's run, give a recurring job a manual run; False if it is due or running."""
+    if any(run.status is RunStatus.DUE or run.status in ACTIVE for run in job.live):
+        return False
+    if ledger.closed:
+        raise SchedulerClosedError("retry(): the block that opened this scheduler is being left")
+    if job.live:
+        run = job.live[0]
+        run.ready_at = now
+        ledger.store.move_run(run, RunStatus.DUE)
+        return True
+    was_over = job.is_over
+    if was_over:
+        ledger.check_reopening(job, now)
+        following = None if is_one_shot(job.trigger) else _following(job, now)
+        job.ending = job.finished_at = job.reason = None
+        job.failures = 0
+        ledger.store.finish_job(job)
+        ledger.counts["jobs"] += 1
+        if not is_one_shot(job.trigger):
+            ledger.retime(job, following)
+    if not is_one_shot(job.trigger):
+        ledger.new_run(job, now, RunKind.MANUAL, now)
+        return True
+    run_before = job.last_run
+    if was_over and run_before is not None and ledger.store.run(run_before.id) is run_before:
+        _reopen(ledger, run_before, now)
+        return True
+    due = now if job.next_due is None else job.next_due
+    job.next_due = None
+    ledger.store.set_wake(job, None)
+    ledger.new_run(job, due, RunKind.SLOT, now)
+    return True
+
+
+def _following(job: JobRecord, now: int) -> int | None:
+    exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
+    # A Delay gets its next slot when the manual run has ended.
+    return None if exhausted or type(job.trigger) is Delay else next_us(job.trigger, now)
+
+
+def _reopen(ledger: Ledger, run: RunRecord, now: int) -> None:
+    job = run.job
+    run.fn, run.args, run.kwargs, run.options = job.fn, job.args, job.kwargs, job.options
+    run.attempts = max(job.options.attempts, run.attempt + 1)
+    run.finished_at = run.reason = run.exception = run.value = None
+    run.cancel_requested = False
+    run.ready_at = now
+    job.last_run = None
+    ledger.store.move_run(run, RunStatus.DUE)
+
+
+def delete(ledger: Ledger, job: JobRecord, now: int) -> bool:
+    """Forget a job that is not running, and its history."""
+    if any(run.status in ACTIVE for run in job.live):
+        return False
+    if not job.is_over:
+        cancel(ledger, job, now, running=None, grace=0, origin=None, reason="deleted")
+    ledger.store.remove_job(job)
+    return True
+
+
+def run_now(ledger: Ledger, job: JobRecord, now: int) -> RunRecord:
+    """A manual run: obeys overlap and limits, asks no `where`, moves no slot."""
+    if ledger.closed:
+        raise SchedulerClosedError("run_now(): the block that opened this scheduler is being left")
+    if job.is_over or job.ending is not None:
+        raise JobDoneError(f"run_now(): job {job.label!r} is {job.ending or 'over'}; retry() opens it again")
+    return ledger.accept(job, now, RunKind.MANUAL, now)
+
+
+def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> list[RunRecord]:
+    """For `drain`: let a job's next slot (if ``slot``) and its waiting retries run without waiting for their time.
+
+    Gives the job's runs that will come to something; none if it is paused.
+    """
+    if job.paused is not None:
+        return [run for run in job.live if run.status in ACTIVE]
+    brought: list[RunRecord] = []
+    for run in job.live:
+        if run.status is RunStatus.RETRYING:
+            run.ready_at = now
+            ledger.store.move_run(run, RunStatus.DUE)
+    if slot and job.next_due is not None and job.ending is None:
+        due = job.next_due
+        ledger.retime(job, next_us(job.trigger, due))
+        brought.append(ledger.accept(job, due, RunKind.SLOT, now))
+        ledger.settle(job, now)
+    waiting = [run for run in job.live if run.status in ACTIVE or ledger.limit_of(run.options.queue) != 0]
+    return brought + [run for run in waiting if run not in brought]
+
+
+# --- update ---------------------------------------------------------------------------------------------------
+
+_SPECIAL: Final = frozenset(
+    {"args", "max_attempts", "scheduled_at", "scheduled_in", "schedule_in", "function", "trigger"}
+)
+_FIXED: Final = frozenset({"name", "group", "if_exists", "unique"})
+_OPTIONS: Final = frozenset(field.name for field in attrs.fields(Options)) - _FIXED
+
+
+@attrs.frozen
+class _Change:
+    """A checked update of one job, ready to be applied."""
+
+    fields: tuple[str, ...]
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    options: Options
+    trigger: Any = None
+    due: int | None = None
+    run_at: int | None = None
+
+
+def update(ledger: Ledger, jobs: Sequence[JobRecord], changes: Any, now: int) -> None:
+    """Change jobs by a mapping or a callable; all is validated before anything changes."""
+    checked = [_checked(ledger, job, changes, now) for job in jobs]
+    for job, change in zip(jobs, checked, strict=True):
+        _apply(ledger, job, change, now)
+
+
+def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
+    if callable(changes):
+        changes = changes(ledger.handle(job))
+        if inspect.iscoroutine(changes):
+            changes.close()
+            raise TypeError("update: the callable must be a plain function (job) -> mapping, not an async one")
+    if not isinstance(changes, Mapping):
+        raise TypeError(f"update takes a mapping of changes or a callable (job) -> mapping, not {changes!r}")
+    if fixed := sorted(_FIXED & changes.keys()):
+        raise ValueError(f"update cannot change {', '.join(fixed)}: schedule another job instead")
+    if unknown := sorted(map(repr, changes.keys() - _OPTIONS - _SPECIAL)):
+        raise TypeError(f"update: unknown field {', '.join(unknown)}; known are {', '.join(sorted(_OPTIONS | _SPECIAL))}")
+    options = checked_options({name: value for name, value in changes.items() if name in _OPTIONS}, job.options)
+    if "max_attempts" in changes:
+        attempts = whole_number("max_attempts", changes["max_attempts"], 1)
+        options = attrs.evolve(options, retry=attrs.evolve(options.retry or Retry(), attempts=attempts))
+    if "queue" in changes:
+        ledger.check_queue(options.queue)
+    fn, args, kwargs = job.fn, job.args, job.kwargs
+    if "args" in changes:
+        if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
+            raise TypeError(f"args must be a tuple of arguments, not {changes['args']!r}")
+        args = tuple(changes["args"])
+    if "function" in changes:
+        fn, extra, given = unwrap(changes["function"], ())
+        args, kwargs = extra + args, given or kwargs
+    check_call(fn, args, kwargs)
+    if options.run_in == "task" and not is_async(fn) or options.run_in in ("thread", "process") and is_async(fn):
+        raise TypeError(f"run_in={options.run_in!r} does not suit the function {fn!r}")
+    trigger, due, run_at = _checked_time(ledger, job, changes, now)
+    return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at)
+
+
+def _checked_time(
+    ledger: Ledger, job: JobRecord, changes: Mapping[str, Any], now: int
+) -> tuple[Any, int | None, int | None]:
+    """The new trigger with its first slot, or the new time of a one-shot's next attempt."""
+    given = [name for name in ("trigger", "scheduled_at", "scheduled_in", "schedule_in") if name in changes]
+    if not given:
+        return None, None, None
+    if len(given) > 1:
+        raise ValueError(f"update: give one of {', '.join(given)}, not {len(given)}")
+    name, value = given[0], changes[given[0]]
+    if job.is_over or job.ending is not None:
+        raise JobDoneError(f"update: job {job.label!r} is over or ending, so {name} has no effect; retry() opens it again")
+    if name == "trigger":
+        check_trigger(value)
+        trigger = bind(value, now, ledger.tz)
+        due = first_slot(trigger, now)
+        if due is None and type(trigger) is not Manual:
+            raise ValueError(f"trigger: {value!r} names no time from now on; give one that has yet to come")
+        return trigger, due, None
+    if not is_one_shot(job.trigger):
+        raise ValueError(f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger=")
+    if any(run.status in ACTIVE for run in job.live):
+        raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
+    when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
+    if any(run.status is RunStatus.RETRYING for run in job.live):
+        return None, None, when
+    trigger = At.from_us(when)
+    return trigger, when, None
+
+
+def _in(name: str, value: object) -> int:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return round(positive_number(name, value, zero=True) * US)
+
+
+def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
+    job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
+    for run in job.live:
+        if change.run_at is not None:
+            run.ready_at = change.run_at
+            ledger.store.move_run(run, RunStatus.RETRYING)
+        if run.status is RunStatus.DUE and run.started_at is None:
+            if change.trigger is not None and change.due is not None and change.due > now and is_one_shot(change.trigger):
+                run.finished_at, run.reason = now, "rescheduled before it started"
+                ledger.store.move_run(run, RunStatus.SKIPPED)
+                continue
+            run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
+            run.attempts = change.options.attempts
+            ledger.store.requeue(run, change.options)
+    if change.trigger is not None:
+        job.trigger, job.version = change.trigger, job.version + 1
+        if not (job.live and is_one_shot(change.trigger) and change.due is not None and change.due <= now):
+            ledger.retime(job, change.due)
+    elif "jitter" in change.fields and job.next_due is not None:
+        ledger.retime(job, job.next_due)
+    if ledger.listening:
+        ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))
+
+
+# --- queues ---------------------------------------------------------------------------------------------------
+
+
+def change_queue(
+    ledger: Ledger, name: str, now: int, *, paused: bool | None = None, limit: int | None = None
+) -> bool:
+    """Pause, resume or scale a queue; whether that changed it."""
+    ledger.check_queue(name)
+    rules = ledger.queues.setdefault(name, QueueRules())
+    before = attrs.evolve(rules)
+    if paused is not None:
+        rules.paused = paused
+    else:
+        rules.limit = limit
+    if rules == before:
+        return False
+    if ledger.listening:
+        ledger.emit(events.QueueChanged(at_us=now, queue=name, limit=rules.limit, paused=rules.paused))
+    return True

@@ -1,0 +1,344 @@
+"""The store that forgets: dictionaries, two heaps and a queue of finished rows."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import count, islice
+from typing import Final, final
+
+from .._records import ACTIVE, BUSY, LIVE, JobRecord, RunKind, RunRecord, RunStatus, Selection
+from .._spec import Options
+
+# (priority, due, run id): the order in which waiting runs start.
+_Rank = tuple[int, int, int]
+# Lazy deletion leaves dead entries in the timer heap; this many more than live ones are swept away.
+_SLACK: Final = 1024
+
+
+def _rank(run: RunRecord) -> _Rank:
+    return run.options.priority, run.due, run.id
+
+
+@final
+class MemoryStore:
+    """Jobs and runs in dictionaries; times in one heap with lazy deletion.
+
+    A pending job is one row, one dictionary entry and one heap entry: no task, no timer of its own.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[int, JobRecord] = {}
+        self._runs: dict[int, RunRecord] = {}
+        self._job_ids, self._run_ids = count(1), count(1)
+        # Only names that were given: a default name holds its job's id. Ids in the order of scheduling.
+        self._names: dict[str, tuple[int, ...]] = {}
+        self._keys: dict[Hashable, int] = {}
+        self._key_of: dict[int, Hashable] = {}
+        self._groups: dict[str, dict[int, None]] = {}
+        self._history: dict[int, list[int]] = {}
+        # (time, job id), or (time, -run id) for a run that waits for its next attempt.
+        self._timers: list[tuple[int, int]] = []
+        self._timed = 0
+        # Waiting runs by queue, and those that were found blocked by their job or their group.
+        self._ready: dict[str, list[_Rank]] = {}
+        self._parked: dict[tuple[str, Hashable, str], list[_Rank]] = {}
+        self._in_queue: defaultdict[str, int] = defaultdict(int)
+        self._in_group: defaultdict[str, int] = defaultdict(int)
+        self._busy = 0
+        self._finished_jobs: deque[tuple[int, int]] = deque()
+        self._finished_runs: deque[tuple[int, int]] = deque()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def new_job_id(self) -> int:
+        return next(self._job_ids)
+
+    def new_run_id(self) -> int:
+        return next(self._run_ids)
+
+    def job(self, job_id: int, /) -> JobRecord | None:
+        return self._jobs.get(job_id)
+
+    def run(self, run_id: int, /) -> RunRecord | None:
+        return self._runs.get(run_id)
+
+    def find(self, name: str, /) -> JobRecord | None:
+        found = [self._jobs[job_id] for job_id in self._names.get(name, ())]
+        _, _, number = name.rpartition("-")
+        if number.isdecimal() and len(number) < 20 and (job := self._jobs.get(int(number))) and job.label == name:
+            found.append(job)
+        return max(found, key=lambda job: (not job.is_over, job.id), default=None)
+
+    def is_named(self, job: JobRecord, /) -> bool:
+        return bool(self._names) and job.label in self._names
+
+    def holder(self, key: Hashable, /) -> JobRecord | None:
+        return self._jobs.get(self._keys.get(key, 0))
+
+    def select(self, selection: Selection, /) -> Iterator[JobRecord]:
+        if selection.group is None:
+            jobs = iter(list(self._jobs.values()))
+        else:
+            jobs = iter([self._jobs[job_id] for job_id in self._groups.get(selection.group, ())])
+        return jobs
+
+    def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
+        return [self._runs[run_id] for run_id in islice(reversed(self._history.get(job_id, [])), limit)]
+
+    def active_in(self, queue: str, /) -> int:
+        return self._in_queue[queue]
+
+    def waiting_in(self, queue: str, /) -> int:
+        heaps = [self._ready.get(queue, []), *self._parked.values()]
+        runs = {self._runs.get(run_id) for heap in heaps for _, _, run_id in heap}
+        return sum(run is not None and run.status is RunStatus.DUE and run.options.queue == queue for run in runs)
+
+    def busy(self) -> int:
+        return self._busy
+
+    # --- jobs -------------------------------------------------------------------------------------------------
+
+    def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
+        job_id = job.id
+        self._jobs[job_id] = job
+        if job.name is not None:
+            self._names[job.name] = (*self._names.get(job.name, ()), job_id)
+        if key is not None:
+            self._keys[key] = job_id
+            self._key_of[job_id] = key
+        if job.options.group is not None:
+            self._groups.setdefault(job.options.group, {})[job_id] = None
+        if job.wake_at is not None:
+            self._timed += 1
+            heapq.heappush(self._timers, (job.wake_at, job_id))
+
+    def save_job(self, job: JobRecord, /) -> None:
+        pass  # the row itself was changed
+
+    def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
+        if job.wake_at is not None:
+            self._timed -= 1
+        job.wake_at = wake_at
+        if wake_at is not None:
+            self._timed += 1
+            heapq.heappush(self._timers, (wake_at, job.id))
+        self._sweep()
+
+    def finish_job(self, job: JobRecord, /) -> None:
+        if job.finished_at is not None:
+            self._finished_jobs.append((job.finished_at, job.id))
+
+    def remove_job(self, job: JobRecord, /) -> None:
+        job_id = job.id
+        del self._jobs[job_id]
+        if job.wake_at is not None:
+            self._timed -= 1
+        if job.name is not None:
+            others = tuple(other for other in self._names[job.name] if other != job_id)
+            if others:
+                self._names[job.name] = others
+            else:
+                del self._names[job.name]
+        key = self._key_of.pop(job_id, None)
+        if key is not None and self._keys.get(key) == job_id:
+            del self._keys[key]
+        group = job.options.group
+        if group is not None:
+            members = self._groups[group]
+            del members[job_id]
+            if not members:
+                del self._groups[group]
+        for run_id in self._history.pop(job_id, ()):
+            self._runs.pop(run_id, None)
+
+    # --- runs -------------------------------------------------------------------------------------------------
+
+    def add_run(self, run: RunRecord, /) -> None:
+        job = run.job
+        self._runs[run.id] = run
+        history = self._history.get(job.id)
+        if history is None:
+            self._history[job.id] = [run.id]
+        else:
+            history.append(run.id)
+        if run.status is RunStatus.DUE:
+            job.live = (*job.live, run)
+            self._busy += 1
+            self._await_place(run)
+        elif run.finished_at is not None:
+            self._finished_runs.append((run.finished_at, run.id))
+
+    def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
+        old, job = run.status, run.job
+        run.status = status
+        if old is RunStatus.RETRYING:
+            self._timed -= 1
+        elif old in BUSY:
+            self._busy -= 1
+        if old in ACTIVE and status not in ACTIVE:
+            self._release(run)
+        if status is RunStatus.DUE:
+            self._busy += 1
+            if old not in LIVE:
+                job.live = (*job.live, run)
+            self._await_place(run)
+        elif status is RunStatus.RETRYING:
+            self._timed += 1
+            heapq.heappush(self._timers, (run.ready_at, -run.id))
+        elif status in ACTIVE:
+            self._busy += 1
+        else:
+            job.live = () if len(job.live) == 1 else tuple([other for other in job.live if other is not run])
+            if run.finished_at is not None:
+                self._finished_runs.append((run.finished_at, run.id))
+        if self._parked and job.live and status is not RunStatus.RUNNING:
+            self._unpark(("job", job.id, ""))
+
+    def requeue(self, run: RunRecord, options: Options, /) -> None:
+        run.options = options
+        self._await_place(run)
+
+    def _await_place(self, run: RunRecord) -> None:
+        heap = self._ready.get(run.options.queue)
+        if heap is None:
+            self._ready[run.options.queue] = [_rank(run)]
+        else:
+            heapq.heappush(heap, _rank(run))
+
+    def _release(self, run: RunRecord) -> None:
+        """Give back the places of a run that is active no more, and let those who waited for them try again."""
+        group = run.options.group
+        self._in_queue[run.options.queue] -= 1
+        if group is not None:
+            self._in_group[group] -= 1
+            # One of each queue: the first of them all may wait for a place in its queue, which must hold up nobody.
+            for key in [key for key in self._parked if key[:2] == ("group", group)]:
+                self._unpark(key)
+
+    def _unpark(self, key: tuple[str, Hashable, str]) -> None:
+        parked = self._parked.get(key)
+        if parked:
+            run = self._runs.get(heapq.heappop(parked)[2])
+            if not parked:
+                del self._parked[key]
+            if run is None or run.status is not RunStatus.DUE:
+                self._unpark(key)
+            else:
+                self._await_place(run)
+
+    def has_ready(self) -> bool:
+        return bool(self._ready)
+
+    def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
+        picked: list[RunRecord] = []
+        ready = self._ready
+        room: dict[str, int] = {}
+        while len(picked) < most:
+            queue = self._next_queue(room, limit_of, most)
+            if queue is None:
+                break
+            heap = ready[queue]
+            rank = heapq.heappop(heap)
+            if not heap:
+                del ready[queue]
+            run = self._runs.get(rank[2])
+            # Entries go stale when a run ends, is paused, or changes its queue or priority: then there is a newer one.
+            if run is None or run.status is not RunStatus.DUE or run.options.queue != queue or rank != _rank(run):
+                continue
+            if run.job.paused is not None and run.kind is not RunKind.MANUAL:
+                continue
+            group = run.options.group
+            blocker = self._blocker(run, groups) if group is not None or len(run.job.live) > 1 else None
+            if blocker is not None:
+                heapq.heappush(self._parked.setdefault(blocker, []), rank)
+                if blocker[0] == "job" and group is not None:
+                    # It may have been let out for a place of its group, which the next one can have now.
+                    self._unpark(("group", group, queue))
+                continue
+            room[queue] -= 1
+            self._in_queue[queue] += 1
+            if group is not None:
+                self._in_group[group] += 1
+            run.status = RunStatus.RUNNING
+            picked.append(run)
+        return picked
+
+    def _next_queue(self, room: dict[str, int], limit_of: Callable[[str], int | None], most: int) -> str | None:
+        """Of the queues with waiting runs and a place, the one whose first run comes first; fills ``room`` as it asks."""
+        ready = self._ready
+        best = None
+        for queue in ready:
+            if queue not in room:
+                limit = limit_of(queue)
+                room[queue] = most if limit is None else limit - self._in_queue[queue]
+            if room[queue] > 0 and (best is None or ready[queue][0] < ready[best][0]):
+                best = queue
+        return best
+
+    def _blocker(self, run: RunRecord, groups: Mapping[str, int]) -> tuple[str, Hashable, str] | None:
+        live = run.job.live
+        if run.alone and len(live) > 1:
+            # In the order of acceptance: one that waits for its next attempt is still ahead of those behind it.
+            ahead = any(other.alone for other in live[: live.index(run)])
+            if ahead or any(other.status in ACTIVE for other in live):
+                return "job", run.job.id, ""
+        group = run.options.group
+        if group is not None and group in groups and self._in_group[group] >= groups[group]:
+            return "group", group, run.options.queue
+        return None
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def _alive(self, at: int, key: int) -> JobRecord | RunRecord | None:
+        if key > 0:
+            job = self._jobs.get(key)
+            return job if job is not None and job.wake_at == at else None
+        run = self._runs.get(-key)
+        return run if run is not None and run.status is RunStatus.RETRYING and run.ready_at == at else None
+
+    def next_wake(self) -> int | None:
+        timers = self._timers
+        while timers:
+            at, key = timers[0]
+            if self._alive(at, key) is not None:
+                return at
+            heapq.heappop(timers)
+        return None
+
+    def due(self, now: int, limit: int, /) -> list[JobRecord | RunRecord]:
+        timers = self._timers
+        found: list[JobRecord | RunRecord] = []
+        last = None
+        while timers and timers[0][0] <= now and len(found) < limit:
+            entry = heapq.heappop(timers)
+            # A row that was moved away and back stands twice in the heap, at the same time.
+            if entry != last and (row := self._alive(*entry)) is not None:
+                found.append(row)
+            last = entry
+        return found
+
+    def _sweep(self) -> None:
+        if len(self._timers) > 2 * self._timed + _SLACK:
+            self._timers = [entry for entry in set(self._timers) if self._alive(*entry) is not None]
+            heapq.heapify(self._timers)
+
+    def prune(self, now: int, age: int, count: int, /) -> None:
+        oldest = now - age
+        runs = self._finished_runs
+        while runs and (len(runs) > count or runs[0][0] < oldest):
+            at, run_id = runs.popleft()
+            run = self._runs.get(run_id)
+            if run is not None and run.finished_at == at:
+                del self._runs[run_id]
+                history = self._history[run.job.id]
+                history.remove(run_id)
+                if not history:
+                    del self._history[run.job.id]
+        jobs = self._finished_jobs
+        while jobs and (len(jobs) > count or jobs[0][0] < oldest):
+            at, job_id = jobs.popleft()
+            job = self._jobs.get(job_id)
+            if job is not None and job.finished_at == at:
+                self.remove_job(job)

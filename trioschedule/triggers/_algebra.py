@@ -1,0 +1,417 @@
+"""Triggers made of triggers: union, common slots, difference, and a window of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, final
+
+import attrs
+
+from .._time import FIRST_US, LAST_US, US, instant_us, iso_us, zone
+from ._base import (
+    MAX_PROBES,
+    MAX_SEARCH_US,
+    BaseTrigger,
+    Parts,
+    Trigger,
+    anchored,
+    bind,
+    check_trigger,
+    count_us,
+    is_bound,
+    is_elapsed,
+    last_us,
+    moved,
+    next_us,
+    zone_of,
+)
+from ._simple import Delay, Manual
+from ._wall import DAY, Calendar, ZoneTable, next_slot, zone_table
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_set: Final = object.__setattr__
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_MIDNIGHTS: Final = Calendar((0,))
+
+
+def _member(trigger: Trigger, name: str) -> Trigger:
+    check_trigger(trigger, name)
+    if isinstance(trigger, Delay):
+        raise TypeError(
+            f"{name} must not be {trigger!r}: the slots of Delay depend on when runs end, so they cannot be combined; "
+            f"use Every, or schedule two jobs",
+        )
+    if isinstance(trigger, Manual):
+        raise TypeError(f"{name} must not be Manual(): it has no slots to combine; leave it out")
+    return trigger
+
+
+def _members(kind: type[Union | Intersection], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    """Flatten and keep each once, in order: so that `|` and `&` associate as values too."""
+    if not triggers:
+        raise ValueError(f"triggers must be at least one, {kind.__name__}() has none")
+    flat: list[Trigger] = []
+    for trigger in triggers:
+        for part in trigger.triggers if isinstance(trigger, kind) else (_member(trigger, "triggers"),):
+            if part not in flat:
+                flat.append(part)
+    return tuple(flat)
+
+
+def _all_bound(triggers: tuple[Trigger, ...]) -> bool:
+    return all(is_bound(trigger) for trigger in triggers)
+
+
+def _mapped(
+    triggers: tuple[Trigger, ...],
+    change: Callable[[Trigger], Trigger],
+) -> tuple[Trigger, ...] | None:
+    """The changed triggers, or None if all stayed the same objects."""
+    changed = tuple(change(trigger) for trigger in triggers)
+    return changed if any(new is not old for new, old in zip(changed, triggers, strict=True)) else None
+
+
+def _endless(trigger: BaseTrigger, after: int) -> ValueError:
+    return ValueError(
+        f"{trigger!r} has no slot within 50 years or {MAX_PROBES} candidates after {iso_us(after)}: "
+        f"check that its parts can meet, or limit it with between(start, end)",
+    )
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Union(BaseTrigger):
+    """The slots of any of the triggers: what ``a | b`` makes. A slot that several name is one slot.
+
+    Args:
+        triggers: one or more; unions among them are dissolved, equal ones kept once.
+
+    Raises:
+        TypeError: one is no trigger, or is `Delay` or `Manual`.
+        ValueError: none given.
+    """
+
+    triggers: tuple[Trigger, ...]
+
+    def __init__(self, *triggers: Trigger) -> None:
+        _set(self, "triggers", _members(Union, triggers))
+
+    def next_us(self, after: int) -> int | None:
+        best = None
+        for trigger in self.triggers:
+            due = next_us(trigger, after)
+            if due is not None and (best is None or due < best):
+                best = due
+        return best
+
+    def _parts(self) -> Parts:
+        return self.triggers, {}
+
+    def _remade(self, triggers: tuple[Trigger, ...] | None) -> Self:
+        return self if triggers is None else type(self)(*triggers)
+
+    def _bind(self, start_us: int, tz: str) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: bind(trigger, start_us, tz)))
+
+    def _is_bound(self) -> bool:
+        return _all_bound(self.triggers)
+
+    def _moved(self, delta_us: int) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: moved(trigger, delta_us)))
+
+    def _anchored(self, us: int) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: anchored(trigger, us)))
+
+    def _is_elapsed(self) -> bool:
+        return all(is_elapsed(trigger) for trigger in self.triggers)
+
+    def _zone(self) -> str | None:
+        return next((tz for trigger in self.triggers if (tz := zone_of(trigger)) is not None), None)
+
+    def _last_us(self, after: int, until: int) -> int | None:
+        lasts = (last_us(trigger, after, until) for trigger in self.triggers)
+        return max((last for last in lasts if last is not None), default=None)
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Intersection(BaseTrigger):
+    """The slots that all of the triggers have: what ``a & b`` makes. Equal to the microsecond.
+
+    A search gives up with ValueError after 50 years or 100,000 candidates without a common slot.
+
+    Args:
+        triggers: one or more; intersections among them are dissolved, equal ones kept once.
+
+    Raises:
+        TypeError: one is no trigger, or is `Delay` or `Manual`.
+        ValueError: none given.
+    """
+
+    triggers: tuple[Trigger, ...]
+
+    def __init__(self, *triggers: Trigger) -> None:
+        _set(self, "triggers", _members(Intersection, triggers))
+
+    def next_us(self, after: int) -> int | None:
+        horizon = max(after, FIRST_US) + MAX_SEARCH_US
+        moment = after
+        for _ in range(MAX_PROBES):
+            latest = next_us(self.triggers[0], moment)
+            if latest is None:
+                return None
+            agreed = True
+            for trigger in self.triggers[1:]:
+                # Asked from just before the latest so far: each may only confirm it or push it on.
+                due = next_us(trigger, latest - 1)
+                if due is None:
+                    return None
+                if due != latest:
+                    agreed = False
+                    latest = due
+            if agreed:
+                return latest
+            if latest > horizon:
+                break
+            moment = latest - 1
+        raise _endless(self, after)
+
+    def _parts(self) -> Parts:
+        return self.triggers, {}
+
+    def _remade(self, triggers: tuple[Trigger, ...] | None) -> Self:
+        return self if triggers is None else type(self)(*triggers)
+
+    def _bind(self, start_us: int, tz: str) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: bind(trigger, start_us, tz)))
+
+    def _is_bound(self) -> bool:
+        return _all_bound(self.triggers)
+
+    def _moved(self, delta_us: int) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: moved(trigger, delta_us)))
+
+    def _anchored(self, us: int) -> Self:
+        return self._remade(_mapped(self.triggers, lambda trigger: anchored(trigger, us)))
+
+    def _is_elapsed(self) -> bool:
+        return all(is_elapsed(trigger) for trigger in self.triggers)
+
+    def _zone(self) -> str | None:
+        return next((tz for trigger in self.triggers if (tz := zone_of(trigger)) is not None), None)
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Difference(BaseTrigger):
+    """The slots of `trigger` but for those of another trigger, or for a calendar's days: what ``a - b`` makes.
+
+    A search gives up with ValueError after 50 years or 100,000 candidates that were all taken away.
+
+    Args:
+        trigger: whose slots are left.
+        without: a trigger, whose slots are removed, or any ``Container[date]``: slots on a local date that it contains
+            are removed. Sets, lists and tuples of dates, or of ISO texts of dates, are copied; other containers (the
+            calendars of `holidays`, say) are asked each time and must not change.
+        tz: IANA name of the zone of these dates; None for the trigger's own or, failing that, the scheduler's.
+
+    Raises:
+        TypeError: `trigger` or `without` is neither, or is `Delay` or `Manual`.
+        ValueError: a text is no date, or `tz` is no zone or has no use.
+    """
+
+    trigger: Trigger
+    without: Trigger | Container[date] = attrs.field(hash=False)  # The calendars of others rarely hash.
+    tz: str | None
+    _table: ZoneTable | None = attrs.field(eq=False)
+
+    def __init__(self, trigger: Trigger, without: Trigger | Container[date] | Iterable[str], tz: str | None = None) -> None:
+        _member(trigger, "trigger")
+        if tz is not None:
+            zone(tz)
+        if isinstance(without, Trigger):
+            _member(without, "without")
+            if tz is not None:
+                raise ValueError(f"tz must be left out, not {tz!r}: it is for a calendar's dates, {without!r} is a trigger")
+        read_in = tz or zone_of(trigger)
+        _set(self, "trigger", trigger)
+        _set(self, "without", without if isinstance(without, Trigger) else _dates(without))
+        _set(self, "tz", tz)
+        _set(self, "_table", None if read_in is None else zone_table(read_in))
+
+    def next_us(self, after: int) -> int | None:
+        horizon = max(after, FIRST_US) + MAX_SEARCH_US
+        moment = after
+        for _ in range(MAX_PROBES):
+            due = next_us(self.trigger, moment)
+            if due is None:
+                return None
+            blocked = self._blocked_until(due)
+            if blocked is None:
+                return due
+            if blocked > horizon:
+                break
+            moment = blocked
+        raise _endless(self, after)
+
+    def _blocked_until(self, due: int) -> int | None:
+        """Where to search on if `due` is taken away, else None."""
+        if isinstance(self.without, Trigger):
+            return due if next_us(self.without, due - 1) == due else None
+        if self._table is None:
+            raise ValueError(
+                f"{self!r} has no slots yet: its dates are read in the scheduler's time zone once it is scheduled. "
+                f"To search it before, give it tz='Europe/Berlin' or use trigger.bind(start, tz)",
+            )
+        second = due // US
+        day = (second + self._table.offset(second)) // DAY
+        if date.fromordinal(day + _EPOCH_DAY) not in self.without:
+            return None
+        midnight = next_slot(self._table, _MIDNIGHTS, second, "next", "both")
+        return due if midnight is None else max(due, midnight * US - 1)
+
+    def _parts(self) -> Parts:
+        without: Any = self.without
+        if isinstance(without, frozenset):
+            without = sorted(day.isoformat() for day in without)
+        return (self.trigger, without), {} if self.tz is None else {"tz": self.tz}
+
+    def _remade(self, change: Callable[[Trigger], Trigger], tz: str | None) -> Self:
+        trigger = change(self.trigger)
+        without = change(self.without) if isinstance(self.without, Trigger) else self.without
+        if trigger is self.trigger and without is self.without and tz == self.tz:
+            return self
+        return type(self)(trigger, without, tz=tz)
+
+    def _bind(self, start_us: int, tz: str) -> Self:
+        # Before the trigger gets its zone: whatever it is bound to later, the dates are read in the same one.
+        needed = not isinstance(self.without, Trigger) and self._table is None
+        bound = bind(self.trigger, start_us, tz)
+        return self._remade(
+            lambda part: bound if part is self.trigger else bind(part, start_us, tz),
+            tz if needed and zone_of(bound) is None else self.tz,
+        )
+
+    def _is_bound(self) -> bool:
+        if isinstance(self.without, Trigger):
+            return is_bound(self.trigger) and is_bound(self.without)
+        return is_bound(self.trigger) and self._table is not None
+
+    def _moved(self, delta_us: int) -> Self:
+        return self._remade(lambda part: moved(part, delta_us), self.tz)
+
+    def _anchored(self, us: int) -> Self:
+        return self._remade(lambda part: anchored(part, us), self.tz)
+
+    def _is_elapsed(self) -> bool:
+        return is_elapsed(self.trigger) and isinstance(self.without, Trigger) and is_elapsed(self.without)
+
+    def _zone(self) -> str | None:
+        return zone_of(self.trigger) or self.tz
+
+
+def _dates(without: object) -> Container[date]:
+    cure = "give a trigger, a set of datetime.date or ISO texts such as '2027-12-24', or any container of dates"
+    if isinstance(without, (str, bytes)) or not isinstance(without, Container):
+        raise TypeError(f"without must be a trigger or contain dates, not {without!r}: {cure}")
+    if not isinstance(without, (set, frozenset, list, tuple)):
+        return without
+    days: set[date] = set()
+    for day in without:
+        if isinstance(day, str):
+            try:
+                days.add(datetime.strptime(day, "%Y-%m-%d").date())  # noqa: DTZ007
+            except ValueError:
+                raise ValueError(f"without must contain dates, not {day[:64]!r}: {cure}") from None
+        elif isinstance(day, date) and not isinstance(day, datetime):
+            days.add(date(day.year, day.month, day.day))
+        else:
+            raise TypeError(f"without must contain dates, not {day!r}: {cure}")
+    return frozenset(days)
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Window(BaseTrigger):
+    """The slots of `trigger` with ``start <= slot < end``: what ``trigger.between(start, end)`` makes.
+
+    Args:
+        trigger: whose slots are limited.
+        start: an aware datetime, ISO text with an offset, or None for no limit.
+        end: the same, exclusive.
+
+    Raises:
+        TypeError: `trigger` is none, or is `Delay` or `Manual`; or a limit is neither datetime nor text.
+        ValueError: a limit is naive or no instant, or `end` is not after `start`.
+    """
+
+    trigger: Trigger
+    _start: int | None
+    _end: int | None
+
+    def __init__(self, trigger: Trigger, start: datetime | str | None = None, end: datetime | str | None = None) -> None:
+        _member(trigger, "trigger")
+        start_us = None if start is None else instant_us(start, None, "start")
+        end_us = None if end is None else instant_us(end, None, "end")
+        if start_us is not None and end_us is not None and end_us <= start_us:
+            raise ValueError(f"end must be after start, {end!s} is not after {start!s}")
+        _set(self, "trigger", trigger)
+        _set(self, "_start", start_us)
+        _set(self, "_end", end_us)
+
+    def next_us(self, after: int) -> int | None:
+        after, stop = self._clamped(after, LAST_US)
+        if after >= stop:
+            return None
+        due = next_us(self.trigger, after)
+        return due if due is not None and due <= stop else None
+
+    def _clamped(self, after: int, until: int) -> tuple[int, int]:
+        """The part of ``(after, until]`` that is inside."""
+        if self._start is not None and after < self._start:
+            after = self._start - 1
+        if self._end is not None and until >= self._end:
+            until = self._end - 1
+        return after, until
+
+    def _parts(self) -> Parts:
+        limits = {"start": self._start, "end": self._end}
+        return (self.trigger,), {name: iso_us(us) for name, us in limits.items() if us is not None}
+
+    def _remade(self, trigger: Trigger) -> Self:
+        if trigger is self.trigger:
+            return self
+        new = object.__new__(type(self))
+        _set(new, "trigger", trigger)
+        _set(new, "_start", self._start)
+        _set(new, "_end", self._end)
+        return new
+
+    def _bind(self, start_us: int, tz: str) -> Self:
+        return self._remade(bind(self.trigger, start_us, tz))
+
+    def _is_bound(self) -> bool:
+        return is_bound(self.trigger)
+
+    def _moved(self, delta_us: int) -> Self:
+        return self._remade(moved(self.trigger, delta_us))
+
+    def _anchored(self, us: int) -> Self:
+        return self._remade(anchored(self.trigger, us))
+
+    def _is_elapsed(self) -> bool:
+        return is_elapsed(self.trigger)
+
+    def _zone(self) -> str | None:
+        return zone_of(self.trigger)
+
+    def _last_us(self, after: int, until: int) -> int | None:
+        after, until = self._clamped(after, until)
+        return None if after >= until else last_us(self.trigger, after, until)
+
+    def _count_us(self, after: int, until: int) -> int | None:
+        after, until = self._clamped(after, until)
+        return 0 if after >= until else count_us(self.trigger, after, until)

@@ -1,0 +1,229 @@
+"""Triggers as JSON-able data and back.
+
+What is read may come from a broken or hostile store, so it is bounded before it is believed: every field is known and
+typed, and the constructors judge the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from ._algebra import Difference, Intersection, Union, Window
+from ._base import BaseTrigger, Trigger, check_trigger
+from ._calendar import Daily, Monthly, Weekly
+from ._cron import Cron
+from ._simple import After, At, Delay, Every, Manual
+
+VERSION: Final = 1
+_MAX_DEPTH: Final = 32
+_MAX_NODES: Final = 1_000
+_MAX_LIST: Final = 10_000
+_MAX_TEXT: Final = 256
+
+Json = Any
+
+
+class _Shape(NamedTuple):
+    """How one kind is written: its positional arguments under these names, the last taking the rest with a star."""
+
+    kind: type[BaseTrigger]
+    positional: tuple[str, ...]
+    fields: Mapping[str, str]
+
+
+_WALL: Final = {"tz": "text", "gap": "text", "fold": "text"}
+_SHAPES: Final[Mapping[str, _Shape]] = {
+    "at": _Shape(At, ("when",), {"when": "text", "tz": "text"}),
+    "after": _Shape(After, ("delay",), {"delay": "text", "anchor": "text"}),
+    "delay": _Shape(Delay, ("delay",), {"delay": "text", "anchor": "text"}),
+    "every": _Shape(Every, ("period",), {"period": "text", "start": "text", "end": "text", "anchor": "text"}),
+    "manual": _Shape(Manual, (), {}),
+    "daily": _Shape(Daily, ("*times",), {"times": "texts", **_WALL}),
+    "weekly": _Shape(Weekly, ("*days",), {"days": "texts", "at": "texts", **_WALL}),
+    "monthly": _Shape(Monthly, ("*days",), {"days": "days", "at": "texts", "missing": "text", **_WALL}),
+    "cron": _Shape(Cron, ("expression",), {"expression": "text", "day": "text", "seconds": "text", **_WALL}),
+    "union": _Shape(Union, ("*triggers",), {"triggers": "triggers"}),
+    "intersection": _Shape(Intersection, ("*triggers",), {"triggers": "triggers"}),
+    "difference": _Shape(
+        Difference, ("trigger", "without"), {"trigger": "trigger", "without": "without", "tz": "text"}
+    ),
+    "window": _Shape(Window, ("trigger",), {"trigger": "trigger", "start": "text", "end": "text"}),
+}
+_NAMES: Final = {shape.kind: name for name, shape in _SHAPES.items()}
+
+
+def to_json(trigger: Trigger) -> dict[str, Any]:
+    """Write a trigger as data for `json.dumps`, which `from_json` reads back as an equal one.
+
+    Raises:
+        TypeError: a user's own trigger or calendar is part of it.
+        ValueError: it is nested deeper, or has more parts, than `from_json` would read.
+    """
+    check_trigger(trigger)
+    data = _write(trigger, "trigger", 1)
+    _Reader().count(data)
+    return data
+
+
+def _write(trigger: Trigger, path: str, depth: int) -> dict[str, Any]:
+    _check_depth(path, depth)
+    name = _NAMES.get(type(trigger)) if isinstance(trigger, BaseTrigger) else None
+    if name is None or not isinstance(trigger, BaseTrigger):
+        raise TypeError(
+            f"{path} must be built of trioschedule's triggers to be stored, not {trigger!r}: "
+            f"register your own by name in the registry, or express it with Cron and the algebra",
+        )
+    shape = _SHAPES[name]
+    args, options = trigger._parts()
+    given: dict[str, Any] = {}
+    for index, positional in enumerate(shape.positional):
+        field = positional.lstrip("*")
+        given[field] = list(args) if positional.startswith("*") else args[index]
+    given |= options
+    written = {field: _write_value(value, f"{path}.{field}", depth) for field, value in given.items()}
+    return {"type": name, "v": VERSION, **written}
+
+
+def _write_value(value: object, path: str, depth: int) -> Json:
+    if isinstance(value, (str, int)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_write_value(item, f"{path}[{index}]", depth) for index, item in enumerate(value)]
+    if isinstance(value, Trigger):
+        return _write(value, path, depth + 1)
+    raise TypeError(f"{path} must be a set of dates to be stored, not {value!r}: copy the days that matter into a set")
+
+
+def from_json(data: Mapping[str, Any]) -> Trigger:
+    """Read what `to_json` wrote, trusting nothing.
+
+    Raises:
+        ValueError: anything else, with the path to the fault.
+    """
+    return _Reader().trigger(data, "trigger", 1)
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"{path[:200]} must not be nested deeper than {_MAX_DEPTH} triggers")
+
+
+def _shown(value: object) -> str:
+    """Enough of a hostile value to find it, without printing all of it."""
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        text = repr(value) if not isinstance(value, int) or abs(value) < 10**20 else "a huge number"
+        return text if len(text) <= 80 else text[:77] + "..."
+    return f"a {type(value).__name__}"
+
+
+class _Reader:
+    """One reading: counts the triggers it has met."""
+
+    __slots__ = ("_nodes",)
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def count(self, data: Json) -> None:
+        """Refuse to write what would be refused when read."""
+        if isinstance(data, dict):
+            self._node("trigger")
+            for value in data.values():
+                self.count(value)
+        elif isinstance(data, list):
+            if len(data) > _MAX_LIST:
+                raise ValueError(f"trigger must not hold more than {_MAX_LIST} entries in a list, one has {len(data)}")
+            for value in data:
+                self.count(value)
+
+    def _node(self, path: str) -> None:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise ValueError(f"{path} must not be made of more than {_MAX_NODES} triggers")
+
+    def trigger(self, data: object, path: str, depth: int) -> Trigger:
+        _check_depth(path, depth)
+        self._node(path)
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{path} must be an object with 'type' and 'v', not {_shown(data)}")  # noqa: TRY004
+        kind = data.get("type")
+        if not isinstance(kind, str) or kind not in _SHAPES:
+            raise ValueError(f"{path}.type must be one of {', '.join(_SHAPES)}, not {_shown(kind)}")
+        version = data.get("v")
+        if type(version) is not int or version != VERSION:
+            raise ValueError(f"{path}.v must be {VERSION}, not {_shown(version)}")
+        shape = _SHAPES[kind]
+        values = {
+            field: self._value(shape, field, value, f"{path}.{_shown(field)[1:-1]}", depth)
+            for field, value in data.items()
+            if field not in {"type", "v"}
+        }
+        return self._built(shape, values, path)
+
+    def _value(self, shape: _Shape, field: object, value: object, path: str, depth: int) -> Any:
+        expected = shape.fields.get(field) if isinstance(field, str) else None
+        if expected is None:
+            raise ValueError(f"{path} must not be there: {shape.kind.__name__} has {', '.join(shape.fields) or 'no fields'}")
+        read: dict[str, Callable[[object, str, int], Any]] = {
+            "text": self._text,
+            "texts": self._texts,
+            "days": self._days,
+            "trigger": self._trigger_value,
+            "triggers": self._triggers,
+            "without": self._without,
+        }
+        return read[expected](value, path, depth)
+
+    def _text(self, value: object, path: str, depth: int) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"{path} must be text, not {_shown(value)}")  # noqa: TRY004
+        if len(value) > _MAX_TEXT:
+            raise ValueError(f"{path} must be at most {_MAX_TEXT} characters, not {len(value)}")
+        return value
+
+    def _list(self, value: object, path: str) -> list[object]:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{path} must be a list, not {_shown(value)}")  # noqa: TRY004
+        if len(value) > _MAX_LIST:
+            raise ValueError(f"{path} must have at most {_MAX_LIST} entries, not {len(value)}")
+        return list(value)
+
+    def _texts(self, value: object, path: str, depth: int) -> list[str]:
+        values = [value] if isinstance(value, str) else self._list(value, path)
+        return [self._text(item, f"{path}[{index}]", depth) for index, item in enumerate(values)]
+
+    def _days(self, value: object, path: str, depth: int) -> list[int | str]:
+        days: list[int | str] = []
+        for index, day in enumerate(self._list(value, path)):
+            if isinstance(day, bool) or not (isinstance(day, int) or day == "last"):
+                raise ValueError(f"{path}[{index}] must be an int or 'last', not {_shown(day)}")
+            days.append(day if isinstance(day, int) else "last")
+        return days
+
+    def _trigger_value(self, value: object, path: str, depth: int) -> Trigger:
+        return self.trigger(value, path, depth + 1)
+
+    def _triggers(self, value: object, path: str, depth: int) -> list[Trigger]:
+        return [
+            self.trigger(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(self._list(value, path))
+        ]
+
+    def _without(self, value: object, path: str, depth: int) -> Trigger | list[str]:
+        return self.trigger(value, path, depth + 1) if isinstance(value, Mapping) else self._texts(value, path, depth)
+
+    def _built(self, shape: _Shape, values: dict[str, Any], path: str) -> Trigger:
+        args: list[Any] = []
+        for positional in shape.positional:
+            field = positional.lstrip("*")
+            if field not in values:
+                raise ValueError(f"{path}.{field} must be there: {shape.kind.__name__} needs it")
+            value = values.pop(field)
+            args.extend(value if positional.startswith("*") else [value])
+        if "at" in shape.fields and "at" not in values:
+            raise ValueError(f"{path}.at must be there: {shape.kind.__name__} needs it")
+        build: Callable[..., Trigger] = shape.kind
+        try:
+            return build(*args, **values)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{path} must be a {shape.kind.__name__} that can be built: {error}") from error
