@@ -22,7 +22,6 @@ import trio
 from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._ledger import Effect, Ledger
-from ._plan import Ending
 from ._records import BUSY, JobRecord, RunRecord
 from ._runner import Attempt, Middleware, perform
 from ._spec import ErrorHandler
@@ -56,19 +55,18 @@ class Handles(Protocol):
 class Reply(Generic[T]):
     """What a request came to."""
 
-    __slots__ = ("_value", "error")
+    __slots__ = ("error", "value")
+
+    value: T
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-
-    def set(self, value: T) -> None:
-        self._value = value
 
     def unwrap(self) -> T:
         if self.error is not None:
             # The traceback of the step is no help to the caller, and would keep its frames alive.
             raise self.error.with_traceback(None)
-        return self._value
+        return self.value
 
 
 @final
@@ -154,7 +152,7 @@ class Actor:
         self._watchers = 0
         self._until_prune = PRUNE_EVERY
         self._last_context = contextvars.copy_context()
-        self._perform = {
+        self._perform: dict[Effect, Callable[[Any], None]] = {
             Effect.START: self._start,
             Effect.CANCEL: self._cancel,
             Effect.CANCEL_LATER: self._cancel_later,
@@ -192,7 +190,17 @@ class Actor:
             while not more:
                 now = self.clock.now()
                 while mailbox:
-                    self._take(*mailbox.popleft(), now)
+                    call, args, reply = mailbox.popleft()
+                    try:
+                        value = call(*args, now)
+                    except Exception as exc:
+                        if reply is None:
+                            logger.exception("trioschedule: an internal message failed; please report this")
+                        else:
+                            reply.error = exc
+                    else:
+                        if reply is not None:
+                            reply.value = value
                 wake = store.next_wake()
                 if store.has_ready() or (wake is not None and wake <= now):
                     more = ledger.advance(now)
@@ -205,24 +213,12 @@ class Actor:
             self._until_prune -= 1
             if self._until_prune <= 0:
                 self._until_prune = PRUNE_EVERY
-                ledger.prune(now)
+                ledger.prune(self.clock.now())
         finally:
             self._is_stepping = False
         if self._watchers:
             self._wake_watchers()
-        self._arm(more)
-
-    def _take(self, call: Callable[..., Any], args: tuple[Any, ...], reply: Reply[Any] | None, now: int) -> None:
-        try:
-            value = call(*args, now)
-        except Exception as exc:
-            if reply is None:
-                logger.exception("trioschedule: an internal message failed; please report this")
-            else:
-                reply.error = exc
-        else:
-            if reply is not None:
-                reply.set(value)
+        self._arm(more=more)
 
     def context_of_caller(self) -> contextvars.Context:
         """The context variables of the task that asks; shared by jobs that were scheduled under the same ones."""
@@ -242,7 +238,7 @@ class Actor:
         entry = (trio.current_time() + seconds, next(self._timer_ids), call, args)
         heapq.heappush(self._timers, entry)
 
-    def _arm(self, more: bool) -> None:
+    def _arm(self, *, more: bool) -> None:
         """Move the one deadline to the earliest thing there is to do."""
         wake = self.ledger.store.next_wake()
         if wake == self._wake_us and not self._timers and not more and self._armed != -math.inf:
@@ -327,11 +323,10 @@ class Actor:
     def _handle_of(self, run: RunRecord) -> Any:
         return self.handles.job(run.job)
 
-    def _report(self, attempt: Attempt, ending: Ending, value: Any, error: BaseException | None) -> None:
-        run = attempt.run
-        if self.attempts.get(run.id) is attempt:
-            del self.attempts[run.id]
-        self._mailbox.append((self.ledger.report, (run, attempt.number, ending, value, error), None))
+    def _report(self, attempt: Attempt) -> None:
+        if self.attempts.get(attempt.run.id) is attempt:
+            del self.attempts[attempt.run.id]
+        self._mailbox.append((self._take_report, (attempt,), None))
         if len(self.attempts) < FEW:
             self._step()
         elif self._armed != -math.inf:
@@ -339,6 +334,9 @@ class Actor:
             self._armed = -math.inf
             if self._alarm is not None:
                 self._alarm.cancel()
+
+    def _take_report(self, attempt: Attempt, now: int) -> None:
+        self.ledger.report(attempt.run, attempt.number, attempt.ending, attempt.value, attempt.error, now)
 
     def _cancel(self, run: RunRecord) -> None:
         attempt = self.attempts.get(run.id)
@@ -466,7 +464,7 @@ class Actor:
     async def all_done(self) -> None:
         """Wait until every job is over."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.counts["jobs"]:
+        while self.ledger.open_jobs:
             await self._change()
 
     async def settled(self, runs: Sequence[RunRecord]) -> None:

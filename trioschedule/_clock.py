@@ -26,7 +26,7 @@ _holds: WeakKeyDictionary[Clock, tuple[int, float]] = WeakKeyDictionary()
 
 
 def is_virtual(clock: Clock) -> bool:
-    """Whether a clock is Trio's `MockClock`. (Nobody can use one without having imported `trio.testing`.)"""
+    """Whether a clock is Trio's `MockClock`; nobody can use one without having imported `trio.testing`."""
     testing = sys.modules.get("trio.testing")
     return testing is not None and isinstance(clock, testing.MockClock)
 

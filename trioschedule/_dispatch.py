@@ -6,8 +6,7 @@ import contextvars
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import _steering as steering
-from . import commands
+from . import _steering as steering, commands
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
@@ -60,10 +59,16 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
 
 
 def schedule(
-    ledger: Ledger, specs: Sequence[JobSpec], context: contextvars.Context | None, origin: RunRecord | None, now: int
+    ledger: Ledger,
+    specs: Sequence[JobSpec],
+    context: contextvars.Context | None,
+    origin: RunRecord | None,
+    now: int,
 ) -> tuple[list[JobRecord], list[RunRecord]]:
     """Schedule all of these or none, then cancel the jobs that they replace."""
     records, replaced = ledger.schedule(specs, now, context)
+    if not replaced:
+        return records, []
     for job in replaced:
         steering.cancel(ledger, job, now, running="cancel", grace=0, origin=origin, reason="replaced by another job")
     return records, [run for job in replaced for run in job.live if run is not origin]

@@ -81,7 +81,10 @@ def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str,
     for run in job.live:
         if run.status is RunStatus.CANCELLING:
             if run.id in slow:
-                return "cleanup_slow", f"run {run.id} was cancelled and its cleanup still goes on: is it shielded?"
+                return (
+                    "cleanup_slow",
+                    f"run {run.id} was cancelled and its cleanup still goes on: is it shielded?",
+                )
             return "cancelling", f"run {run.id} was cancelled ({run.reason}) and is cleaning up"
     for run in job.live:
         if run.status is RunStatus.RUNNING:
@@ -112,7 +115,10 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int) -> tu
     limit = ledger.limit_of(queue)
     if limit == 0:
         paused = queue in ledger.queues and ledger.queues[queue].paused
-        return "queue_paused", f"run {run.id} waits: queue {queue!r} is {'paused' if paused else 'not served here'}"
+        return (
+            "queue_paused",
+            f"run {run.id} waits: queue {queue!r} is {'paused' if paused else 'not served here'}",
+        )
     if any(other.status in ACTIVE for other in job.live):
         return "overlap", f"run {run.id} waits for the one before it"
     if group is not None and group in ledger.group_limits:

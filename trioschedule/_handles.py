@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import attrs
 import pendulum
 import trio
 
-from . import _steering as steering
-from . import commands
+from . import _steering as steering, commands
 from ._actor import Actor
 from ._dispatch import execute
 from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError, JobNotFoundError
@@ -338,7 +337,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     def last_run(self) -> Run[T_co] | None:
         """The run that ended last; skipped slots are not runs that ended."""
         last = self._record.last_run
-        return None if last is None else Run._create(self._actor, last)
+        return None if last is None else self._run(last)
 
     @property
     def cancelled(self) -> bool:
@@ -381,7 +380,9 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
         return changes
 
     async def wait(self) -> Run[T_co]:
-        """Wait until the run in progress, or else the next one to start, has ended; of a job that is over, its last run.
+        """Wait until the run in progress, or else the next one to start, has ended.
+
+        Of a job that is over it gives the last run, at once.
 
         Any number of tasks may wait; a cancelled one harms nobody.
 
@@ -393,9 +394,12 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
         run = await self._actor.next_run(record) or record.last_run
         if run is None:
             self._never_ran()
-        return Run._create(self._actor, run)
+        return self._run(run)
 
-    def _never_ran(self) -> Any:
+    def _run(self, record: RunRecord) -> Run[T_co]:
+        return cast("Run[T_co]", Run._create(self._actor, record))
+
+    def _never_ran(self) -> NoReturn:
         if self.cancelled:
             raise JobCancelledError(f"job {self.name!r} was cancelled before it ever ran: {self._record.reason}")
         raise JobNotCompletedError(f"job {self.name!r} is {self.status} and never ran: {self._record.reason}")
@@ -417,7 +421,9 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
             return last.result()
         if self.is_done():
             self._never_ran()
-        raise JobNotCompletedError(f"job {self.name!r} is {self.status}: no run of it has ended; `await job.wait()` first")
+        raise JobNotCompletedError(
+            f"job {self.name!r} is {self.status}: no run of it has ended; `await job.wait()` first"
+        )
 
     async def pause(self, reason: str | None = None) -> bool:
         """Start nothing more until `resume`; a live run may end. Whether that changed it."""
@@ -473,13 +479,13 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
             SchedulerClosedError: the block is being left.
         """
         [run] = await ask(self._actor, commands.RunNow(self))
-        return Run._create(self._actor, run)
+        return self._run(run)
 
     async def runs(self, limit: int = 100) -> list[Run[T_co]]:
         """Its history, newest first: runs and skipped slots."""
         whole_number("limit", limit, 1)
         await trio.lowlevel.checkpoint()
-        return [Run._create(self._actor, run) for run in self._actor.ledger.store.runs_of(self.id, limit)]
+        return [self._run(run) for run in self._actor.ledger.store.runs_of(self.id, limit)]
 
     async def explain(self) -> Explanation:
         """Why it did or did not run, and when it will."""

@@ -33,13 +33,16 @@ from ._plan import (
     wake_time,
 )
 from ._records import ACTIVE, JobRecord, JobStatus, RunKind, RunRecord, RunStatus, Selection
-from ._spec import ErrorHandler, JobSpec, Options, Overlap, Retention, Unique
+from ._spec import Abort, ErrorHandler, JobSpec, Options, Overlap, Retention, Snooze, Unique
 from ._time import US, from_us
 from .stores import Store
 from .triggers import Delay, Manual, anchored, bind, is_one_shot, moved, next_us
 
 # So many slots, and so many starts, in one step: then other tasks of the program get their turn.
 BATCH: Final = 1000
+
+# Returned by a job function, these mean something to the scheduler.
+_ANSWERS: Final = (Snooze, Abort)
 
 logger = logging.getLogger("trioschedule")
 
@@ -107,6 +110,8 @@ class Ledger:
         self.listening = False
         self.effects: list[tuple[Effect, Any]] = []
         self.counts: Counter[str] = Counter()
+        # Jobs that are not over.
+        self.open_jobs = 0
         self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
         self._keep_us = round(retention.age * US)
         self._keep_count = retention.count
@@ -131,25 +136,27 @@ class Ledger:
         if self.closed:
             raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
         names: dict[str, JobRecord] = {}
-        planned: list[tuple[JobRecord, Hashable | None, bool]] = []
+        records: list[JobRecord] = []
+        fresh: list[tuple[JobRecord, Hashable | None]] = []
         replaced: list[JobRecord] = []
         for spec in specs:
             record, key, rival = self._prepare(spec, now, context, names)
-            if rival is not None and spec.if_exists == "skip":
-                planned.append((rival, None, False))
-                continue
             if rival is not None:
+                if spec.if_exists == "skip":
+                    records.append(rival)
+                    continue
                 replaced.append(rival)
-            planned.append((record, key, True))
+            records.append(record)
+            fresh.append((record, key))
             if record.name is not None:
                 names[record.name] = record
-        for record, key, is_new in planned:
-            if is_new:
-                self.store.add_job(record, key)
-                self.counts["jobs"] += 1
-                if self.listening:
-                    self.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
-        return [record for record, _, _ in planned], replaced
+        for record, key in fresh:
+            self.store.add_job(record, key)
+        self.open_jobs += len(fresh)
+        if self.listening:
+            for record, _ in fresh:
+                self.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
+        return records, replaced
 
     def _prepare(
         self, spec: JobSpec, now: int, context: contextvars.Context | None, names: Mapping[str, JobRecord]
@@ -159,7 +166,9 @@ class Ledger:
         trigger = bind(spec.trigger, now, self.tz)
         due = first_slot(trigger, now)
         if due is None and type(trigger) is not Manual:
-            raise ValueError(f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come")
+            raise ValueError(
+                f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come"
+            )
         job_id = store.new_job_id()
         record = JobRecord(
             job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due,
@@ -210,7 +219,9 @@ class Ledger:
     def check_reopening(self, job: JobRecord, now: int) -> None:
         """Refuse to open a job again whose name or unique key is taken meanwhile."""
         if job.name is not None and (rival := self._live_job_named(job.name)) is not None and rival is not job:
-            raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
+            raise DuplicateJobError(
+                f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now"
+            )
         unique = job.options.unique
         if unique is not None:
             rival = self._holder(unique_key(unique, job), unique, now)
@@ -226,7 +237,7 @@ class Ledger:
             if type(row) is JobRecord:
                 self._serve(row, now)
             else:
-                self.store.move_run(row, RunStatus.DUE)  # type: ignore[arg-type]
+                self.store.move_run(row, RunStatus.DUE)
         return self.start_ready(now) or len(rows) == BATCH
 
     def _serve(self, job: JobRecord, now: int) -> None:
@@ -245,7 +256,9 @@ class Ledger:
         self.store.set_wake(job, wake_at)
         if plan.dropped and self.listening:
             accepted = len(plan.accepted)
-            self.emit(events.Misfired(at_us=now, job_id=job.id, job_name=job.label, first_due_us=first, accepted=accepted))
+            self.emit(
+                events.Misfired(at_us=now, job_id=job.id, job_name=job.label, first_due_us=first, accepted=accepted)
+            )
         for dropped in plan.dropped:
             self.skip(job, dropped, RunKind.SLOT, now)
         for slot in plan.accepted:
@@ -351,6 +364,11 @@ class Ledger:
         """Take the report of an attempt."""
         if run.status not in ACTIVE or run.attempt != attempt:
             return
+        if ending is Ending.RETURNED and run.status is RunStatus.RUNNING and type(value) not in _ANSWERS:
+            # What `conclude` says of a plain return, without asking: it is what happens nearly always.
+            run.value, run.exception, run.reason = value, None, None
+            self.finish_run(run, RunStatus.SUCCEEDED, now)
+            return
         end = conclude(run, ending, value, error, now, unit=self._random.random() if error else 0.0, closed=self.closed)
         if error is not None:
             run.errors = (*run.errors, run_error(attempt, now, error))
@@ -443,7 +461,7 @@ class Ledger:
         if job.wake_at is not None:
             self.store.set_wake(job, None)
         self.store.finish_job(job)
-        self.counts["jobs"] -= 1
+        self.open_jobs -= 1
         self.effects.append((Effect.OVER, job))
         if self.listening:
             status = job.ending or JobStatus.COMPLETED
@@ -490,7 +508,7 @@ def _what_is_taken(spec: JobSpec, rival: JobRecord) -> str:
 
 
 def definition_differences(old: JobRecord, new: JobRecord, *, named: bool) -> list[str]:
-    """In what two jobs are defined otherwise; triggers are compared as bound at one instant, partials by their parts."""
+    """In what two jobs are defined otherwise: triggers compared as bound at one instant, partials by their parts."""
     differences = [
         name
         for name, one, other in (
@@ -501,9 +519,8 @@ def definition_differences(old: JobRecord, new: JobRecord, *, named: bool) -> li
         )
         if one != other
     ]
-    for field in attrs.fields(Options):
-        if getattr(old.options, field.name) != getattr(new.options, field.name):
-            differences.append(field.name)
+    options = [field.name for field in attrs.fields(Options)]
+    differences += [name for name in options if getattr(old.options, name) != getattr(new.options, name)]
     if named and old.name != new.name:
         differences.append("name")
     return differences
@@ -528,7 +545,9 @@ def unique_key(unique: Unique, job: JobRecord) -> Hashable:
     try:
         hash(key)
     except TypeError as exc:
-        raise TypeError(f"unique: the arguments {job.args!r} have no value to compare ({exc}); give Unique(key=…)") from None
+        raise TypeError(
+            f"unique: the arguments {job.args!r} have no value to compare ({exc}); give Unique(key=…)"
+        ) from None
     return key
 
 

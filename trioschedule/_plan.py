@@ -193,7 +193,14 @@ class Conclusion:
 
 
 def conclude(
-    run: RunRecord, ending: Ending, value: Any, error: BaseException | None, now: int, *, unit: float, closed: bool
+    run: RunRecord,
+    ending: Ending,
+    value: Any,
+    error: BaseException | None,
+    now: int,
+    *,
+    unit: float,
+    closed: bool,
 ) -> Conclusion:
     """Decide what a report means.
 
@@ -208,16 +215,18 @@ def conclude(
     """
     attempt = run.attempt
     if run.status is RunStatus.CANCELLING or ending in (Ending.CANCELLED, Ending.NOT_CALLED):
-        reason = run.reason or "the block around it was cancelled"
+        why = run.reason or "the block around it was cancelled"
         if run.status is RunStatus.CANCELLING and ending is Ending.RETURNED:
-            reason += "; the function returned all the same"
+            why += "; the function returned all the same"
         elif error is not None and ending is Ending.RAISED:
-            reason += f"; the function raised {type(error).__name__}"
-        return Conclusion(RunStatus.CANCELLED, attempt, None, error, reason)
+            why += f"; the function raised {type(error).__name__}"
+        return Conclusion(RunStatus.CANCELLED, attempt, None, error, why)
     if ending is Ending.RETURNED:
         if type(value) is Snooze:
             if run.cancel_requested or closed:
-                return Conclusion(RunStatus.CANCELLED, attempt, reason="it wanted to snooze, but nothing may start any more")
+                return Conclusion(
+                    RunStatus.CANCELLED, attempt, reason="it wanted to snooze, but nothing may start any more"
+                )
             ready = now + round(value.seconds * US)
             return Conclusion(RunStatus.RETRYING, attempt - 1, reason="snoozed", ready_at=ready)
         if type(value) is Abort:
@@ -227,7 +236,7 @@ def conclude(
     assert error is not None
     over = RunStatus.TIMED_OUT if ending is Ending.TIMED_OUT else RunStatus.FAILED
     retry = run.options.retry
-    reason = None
+    reason: str | None = None
     may_retry = attempt < run.attempts and not run.cancel_requested and not closed
     if may_retry:
         # Only `retry()` of a job without a Retry gives a run more attempts than its options do.
@@ -265,7 +274,7 @@ def backoff_us(retry: Retry, attempt: int, unit: float) -> int:
         Exception: whatever it raises.
     """
     backoff = retry.backoff
-    delay = backoff.spread(attempt, unit) if isinstance(backoff, Exponential) else backoff(attempt)
+    delay: Any = backoff.spread(attempt, unit) if isinstance(backoff, Exponential) else backoff(attempt)
     if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not 0 <= delay <= 1e10:
         raise ValueError(f"a back-off must give seconds, zero or more, not {delay!r}")
     return round(delay * US)

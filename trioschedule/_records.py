@@ -21,7 +21,10 @@ __all__ = ["JobStatus", "RunError", "RunStatus"]
 
 @final
 class JobStatus(StrEnum):
-    """Where a job stands. The first that applies: over, CANCELLING, RUNNING, PAUSED, RETRYING, DUE, SCHEDULED, WAITING."""
+    """Where a job stands.
+
+    The first that applies: over, CANCELLING, RUNNING, PAUSED, RETRYING, DUE, SCHEDULED, WAITING.
+    """
 
     __hash__ = str.__hash__  # that of Enum is a Python call, and the actor hashes states all the time
 

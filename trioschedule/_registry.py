@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack, final
 
 import attrs
 
-from ._spec import JobOptions, JobSpec, check_call, checked_options, function_name, text
+from ._spec import JobDefaults, JobSpec, check_call, checked_options, function_name, text
 from .triggers import Trigger, check_trigger
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,7 +44,7 @@ class Registry:
         self._by_function: dict[Callable[..., Any], Registered] = {}
 
     def register(
-        self, name: str | None = None, *, trigger: Trigger | None = None, **options: Unpack[JobOptions]
+        self, name: str | None = None, *, trigger: Trigger | None = None, **options: Unpack[JobDefaults]
     ) -> Callable[[F], F]:
         """Register the decorated function; it stays as it is. Does not block.
 

@@ -25,7 +25,7 @@ from ._time import from_us
 if TYPE_CHECKING:
     from ._handles import Job
 
-Report: TypeAlias = "Callable[[Attempt, Ending, Any, BaseException | None], None]"
+Report: TypeAlias = "Callable[[Attempt], None]"
 Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
 
 _current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
@@ -42,6 +42,9 @@ class Attempt:
     handle: Callable[[RunRecord], Any]
     scope: trio.CancelScope | None = None
     is_cancelled: bool = False
+    ending: Ending = Ending.NOT_CALLED
+    value: Any = None
+    error: BaseException | None = None
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -135,7 +138,6 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
     Raises:
         BaseException: what is not the job's own: a foreign cancellation, KeyboardInterrupt, SystemExit.
     """
-    ending, value, error = Ending.NOT_CALLED, None, None
     try:
         # Cancelled between its acceptance and this first step, or the whole block is: never call it then.
         if attempt.is_cancelled:
@@ -148,35 +150,33 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
             timeout = run.options.timeout
             if timeout is not None:
                 scope.deadline = trio.current_time() + timeout
-            ending = Ending.CANCELLED
+            attempt.ending = Ending.CANCELLED
             try:
                 if middleware or run.options.run_in is not None or not is_async(run.fn):
-                    value = await _call(attempt, middleware)
+                    attempt.value = await _call(attempt, middleware)
                 else:
-                    value = await run.fn(*run.args, **run.kwargs)
-                ending = Ending.RETURNED
+                    attempt.value = await run.fn(*run.args, **run.kwargs)
+                attempt.ending = Ending.RETURNED
             except Exception as exc:  # noqa: BLE001 - captured, reported and logged
-                ending, error = Ending.RAISED, exc
+                attempt.ending, attempt.error = Ending.RAISED, exc
             except BaseExceptionGroup as group:
-                error, rest = _sort_out(group)
-                if error is not None:
-                    ending = Ending.RAISED
+                # A nursery of the job may raise errors of its own and Cancelled together: the errors are reported,
+                # the rest has to go on.
+                attempt.error, rest = group.split(Exception)
+                if attempt.error is not None:
+                    attempt.ending = Ending.RAISED
                 if rest is not None:
                     raise rest from None
-        if ending is Ending.CANCELLED and scope.cancelled_caught and not attempt.is_cancelled:
-            ending = Ending.TIMED_OUT
-            error = TimeoutError(f"job {run.job.label!r}: attempt {attempt.number} took longer than {timeout} s")
+        if scope.cancelled_caught and attempt.ending is Ending.CANCELLED and not attempt.is_cancelled:
+            attempt.ending = Ending.TIMED_OUT
+            attempt.error = TimeoutError(
+                f"job {run.job.label!r}: attempt {attempt.number} took longer than {timeout} s"
+            )
     finally:
         foreign = sys.exception()
-        if foreign is not None and error is None and not _is_cancelled(foreign):
-            ending, error = Ending.RAISED, foreign
-        report(attempt, ending, value, error)
-
-
-def _sort_out(group: BaseExceptionGroup[BaseException]) -> tuple[BaseException | None, BaseException | None]:
-    """A group's own errors, and what has to go on: a nursery of the job may have raised both together."""
-    errors, rest = group.split(Exception)
-    return errors, rest
+        if foreign is not None and attempt.error is None and not _is_cancelled(foreign):
+            attempt.ending, attempt.error = Ending.RAISED, foreign
+        report(attempt)
 
 
 def _is_cancelled(exc: BaseException) -> bool:

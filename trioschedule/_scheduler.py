@@ -16,18 +16,27 @@ import attrs
 import pendulum
 import trio
 
-from . import _steering as steering
-from . import commands, events
+from . import _steering as steering, commands, events
 from ._actor import CHANNEL_CAPACITY, Actor, Block, Subscriber
 from ._clock import WallClock
-from ._errors import SchedulerClosedError
 from ._dispatch import execute, safe_repr, schedule
+from ._errors import SchedulerClosedError
 from ._handles import ErrorContext, Job, JobQuery, Queue, Run, Running, ask, error_context
 from ._ledger import GroupRules, Ledger
 from ._records import LIVE, JobRecord, JobStatus, RunRecord, RunStatus, Selection
 from ._registry import Registry
 from ._runner import Middleware, run_of
-from ._spec import ErrorHandler, JobOptions, JobSpec, Retention, member, positive_number, text, unwrap, whole_number
+from ._spec import (
+    ErrorHandler,
+    JobOptions,
+    JobSpec,
+    Retention,
+    member,
+    positive_number,
+    text,
+    unwrap,
+    whole_number,
+)
 from ._time import from_us, zone
 from ._util import NoPublicConstructor
 from .stores import MemoryStore
@@ -45,8 +54,10 @@ logger = logging.getLogger("trioschedule")
 @final
 @attrs.frozen(kw_only=True)
 class SchedulerStatistics:
-    """Counts at one moment, as Trio's own ``statistics()``: of jobs that are not over, of attempts at work, and
-    of runs since the scheduler was opened."""
+    """Counts at one moment, as Trio's own ``statistics()``.
+
+    Of jobs that are not over, of attempts at work, and of runs since the scheduler was opened.
+    """
 
     jobs: int
     runs_active: int
@@ -75,16 +86,27 @@ class _Schedules:
 
     @overload
     async def schedule(
-        self, trigger: Trigger, fn: Callable[[Unpack[Ts]], Awaitable[T]], /, *args: Unpack[Ts], **options: Unpack[JobOptions]
+        self,
+        trigger: Trigger,
+        fn: Callable[[*Ts], Awaitable[T]],
+        /,
+        *args: *Ts,
+        **options: Unpack[JobOptions],
     ) -> Job[T]: ...
 
     @overload
     async def schedule(
-        self, trigger: Trigger, fn: Callable[[Unpack[Ts]], T], /, *args: Unpack[Ts], **options: Unpack[JobOptions]
+        self,
+        trigger: Trigger,
+        fn: Callable[[*Ts], T],
+        /,
+        *args: *Ts,
+        **options: Unpack[JobOptions],
     ) -> Job[T]: ...
 
-    async def schedule(
-        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Unpack[JobOptions]
+    # mypy cannot match an unpacked TypedDict with any other keyword arguments, though these accept everything.
+    async def schedule(  # type: ignore[misc]
+        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Any
     ) -> Job[Any]:
         """Schedule a job: call ``fn(*args)`` whenever the trigger says.
 
@@ -118,7 +140,9 @@ class _Schedules:
             checked.append(self._adopt(spec))
         return await self._schedule(checked)
 
-    def _spec(self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> JobSpec:
+    def _spec(
+        self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> JobSpec:
         group = self._group_name()
         if group is not None:
             if options.get("group", group) != group:
@@ -134,7 +158,7 @@ class _Schedules:
             return spec
         if spec.options.group is not None:
             raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
-        return attrs.evolve(spec, options=attrs.evolve(spec.options, group=group))
+        return spec.in_group(group)
 
     async def _schedule(self, specs: Sequence[JobSpec]) -> list[Job[Any]]:
         actor = self._actor
@@ -157,7 +181,7 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
         self._registry = registry
 
     def __repr__(self) -> str:
-        return f"<Scheduler: {self._actor.ledger.counts['jobs']} jobs, {len(self._actor.attempts)} attempts at work>"
+        return f"<Scheduler: {self._actor.ledger.open_jobs} jobs, {len(self._actor.attempts)} attempts at work>"
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
@@ -179,8 +203,11 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
 
         Args:
             targets: jobs, ids or names; of missing ones nothing is found.
-            group, tags, queue, status, name: conditions, joined by and; ``tags``: all of them; ``status``: any of
-                them. Without targets or status only jobs that are not over.
+            group: conditions are joined by and.
+            tags: all of them.
+            queue: its name.
+            status: any of them; without targets or status only jobs that are not over are found.
+            name: its name.
 
         Raises:
             TypeError, ValueError: an argument is wrong.
@@ -365,7 +392,7 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
         wake = ledger.store.next_wake()
         active = len(self._actor.attempts)
         return SchedulerStatistics(
-            jobs=counts["jobs"],
+            jobs=ledger.open_jobs,
             runs_active=active,
             runs_waiting=ledger.store.busy() - active,
             attempts_started=counts["started"],
@@ -493,7 +520,7 @@ class _Opening:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> bool:
         actor = self._actor
-        # A Cancelled may be the inner nursery's own (a job escalated, or raised KeyboardInterrupt): it must have it back.
+        # A Cancelled may be the inner nursery's own (a job escalated, or raised KeyboardInterrupt): it gets it back.
         returned = exc if self._runs.cancel_scope.cancel_called else None
         interrupted = await self._finish_runs(wait=exc is None)
         absorbed, others = await self._leave(interrupted or returned)
@@ -511,13 +538,13 @@ class _Opening:
         actor = self._actor
         try:
             if wait:
-                actor.submit(_close, actor.ledger, False)
+                actor.submit(partial(steering.close, actor.ledger, at_once=False))
                 with trio.move_on_after(self._grace):
                     await actor.quiet()
         except trio.Cancelled as cancelled:
             return cancelled  # the caller gives it back to the nursery, or raises it
         finally:
-            actor.submit(_close, actor.ledger, True)
+            actor.submit(partial(steering.close, actor.ledger, at_once=True))
             self._runs.cancel_scope.cancel()
         return None
 
@@ -533,10 +560,6 @@ class _Opening:
             self._actor.stop()
             self._send.close()
             await self._outer.__aexit__(None, None, None)
-
-
-def _close(ledger: Ledger, at_once: bool, now: int) -> None:
-    steering.close(ledger, now, at_once=at_once)
 
 
 def _execute(actor: Actor, command: object) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, Typ
 
 import attrs
 
-from ._time import US
 from .triggers import Trigger, check_trigger
 
 if TYPE_CHECKING:
@@ -57,11 +56,10 @@ class Misfire(StrEnum):
 class Snooze:
     """Returned by a job function: run again after so many seconds; the attempt is not counted."""
 
-    seconds: float = attrs.field()
+    seconds: float
 
-    @seconds.validator
-    def _check(self, attribute: object, value: object) -> None:
-        positive_number("Snooze(seconds)", value, zero=True)
+    def __attrs_post_init__(self) -> None:
+        positive_number("Snooze(seconds)", self.seconds, zero=True)
 
 
 @final
@@ -119,7 +117,7 @@ def exponential(*, base: float = 1, factor: float = 2, cap: float = 3600, jitter
 
 
 def _exception_types(name: str, value: object) -> tuple[type[Exception], ...]:
-    kinds = value if isinstance(value, tuple) else (value,)
+    kinds: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             raise TypeError(f"{name} takes exception classes (below Exception), not {kind!r}")
@@ -151,6 +149,14 @@ class Retry:
         object.__setattr__(self, "give_up_on", _exception_types("Retry(give_up_on)", self.give_up_on))
 
 
+def _tuple_of_str(value: Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Unique:
@@ -164,7 +170,7 @@ class Unique:
     """
 
     key: str | None = None
-    by: tuple[str, ...] = attrs.field(default=("function", "args"), converter=lambda value: tuple(value))
+    by: tuple[str, ...] = attrs.field(default=("function", "args"), converter=_tuple_of_str)
     period: float | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -182,16 +188,12 @@ class Unique:
 class Retention:
     """How long finished jobs and runs are kept: up to ``age`` seconds and ``count`` records of each kind."""
 
-    age: float = attrs.field(default=86_400.0, converter=lambda value: _seconds(value))
+    age: float = attrs.field(default=86_400.0, converter=_seconds)
     count: int = 10_000
 
     def __attrs_post_init__(self) -> None:
         positive_number("Retention(age)", self.age, zero=True)
         whole_number("Retention(count)", self.count, 0)
-
-
-def _seconds(value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 # --- checks that name the argument, the rule, the value and the cure ------------------------------------------
@@ -380,10 +382,9 @@ def checked_options(given: Mapping[str, Any], base: Options = DEFAULTS) -> Optio
     return attrs.evolve(base, **{name: CHECKS[name](name, value) for name, value in given.items()})
 
 
-class JobOptions(TypedDict, total=False):
-    """The options of `Scheduler.schedule`, also of `Registry.register` as defaults; see the reference."""
+class JobDefaults(TypedDict, total=False):
+    """The options that `Registry.register` takes as defaults: those of `Scheduler.schedule` but the name."""
 
-    name: str | None
     group: str | None
     tags: Iterable[str]
     meta: Mapping[str, Any]
@@ -405,8 +406,14 @@ class JobOptions(TypedDict, total=False):
     run_in: RunIn | None
     on_error: ErrorHandler | None
     escalate: bool
-    if_exists: IfExists
     unique: Unique | str | None
+
+
+class JobOptions(JobDefaults, total=False):
+    """The options of `Scheduler.schedule`; see the reference."""
+
+    name: str | None
+    if_exists: IfExists
 
 
 # --- the function and its arguments ---------------------------------------------------------------------------
@@ -415,8 +422,10 @@ _GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def is_async(fn: object) -> bool:
-    """Whether calling ``fn`` gives a coroutine: an async function, a partial or bound method of one, or an object
-    whose ``__call__`` is one."""
+    """Whether calling ``fn`` gives a coroutine.
+
+    That is an async function, a partial or bound method of one, or an object whose ``__call__`` is one.
+    """
     code = getattr(fn, "__code__", None)
     if code is not None and code.co_flags & inspect.CO_COROUTINE:
         return True
@@ -454,7 +463,9 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
     elif inspect.iscoroutine(fn) or inspect.isawaitable(fn):
         if inspect.iscoroutine(fn):
             fn.close()
-        raise TypeError(f"schedule() takes the function itself and its arguments, not the coroutine {fn!r}: leave out the call")
+        raise TypeError(
+            f"schedule() takes the function itself and its arguments, not the coroutine {fn!r}: leave out the call"
+        )
     elif not callable(fn):
         raise TypeError(f"schedule() takes a function to run, not {fn!r}")
     try:
@@ -464,7 +475,9 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
     try:
         signature.bind(*args, **kwargs)
     except TypeError as exc:
-        raise TypeError(f"{function_name(fn)}{signature} cannot be called with args={args!r}, kwargs={dict(kwargs)!r}: {exc}") from None
+        raise TypeError(
+            f"{function_name(fn)}{signature} cannot be called with args={args!r}, kwargs={dict(kwargs)!r}: {exc}"
+        ) from None
 
 
 def function_name(fn: Any) -> str:
@@ -533,9 +546,14 @@ class JobSpec:
         if checked.run_in == "task" and not is_async(fn):
             raise TypeError(f"run_in='task' needs an async function; {function_name(fn)} is not one: use 'thread'")
         if checked.run_in in ("thread", "process") and is_async(fn):
-            raise TypeError(f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'")
-        self.__attrs_init__(trigger, fn, args, kwargs, name, if_exists, checked)  # type: ignore[attr-defined]
+            raise TypeError(
+                f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'"
+            )
+        self.__attrs_init__(trigger, fn, args, kwargs, name, if_exists, checked)  # pyright: ignore
 
-
-def jitter_us(options: Options) -> int:
-    return round((options.jitter or 0) * US)
+    def in_group(self, group: str) -> JobSpec:
+        """The same job in a group. For the scheduler."""
+        copy = object.__new__(JobSpec)
+        options = attrs.evolve(self.options, group=group)
+        copy.__attrs_init__(self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists, options)  # pyright: ignore
+        return copy

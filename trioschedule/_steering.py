@@ -17,9 +17,30 @@ from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
 from ._ledger import Ledger, QueueRules
 from ._plan import Dropped, first_slot, job_status
 from ._records import ACTIVE, JobRecord, JobStatus, Pause, RunKind, RunRecord, RunStatus, Selection
-from ._spec import Options, Retry, check_call, checked_options, is_async, positive_number, unwrap, whole_number
-from ._time import US, instant_us
-from .triggers import At, Delay, Manual, anchored, bind, check_trigger, count_us, is_one_shot, last_us, next_us
+from ._spec import (
+    Options,
+    Retry,
+    check_call,
+    checked_options,
+    is_async,
+    positive_number,
+    unwrap,
+    whole_number,
+)
+from ._time import US, from_us, instant_us
+from .triggers import (
+    At,
+    Delay,
+    Manual,
+    anchored,
+    bind,
+    check_trigger,
+    count_us,
+    is_one_shot,
+    last_us,
+    next_us,
+    zone_of,
+)
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -86,7 +107,14 @@ def matches(job: JobRecord, selection: Selection) -> bool:
 
 
 def cancel(
-    ledger: Ledger, job: JobRecord, now: int, *, running: str | None, grace: float, origin: RunRecord | None, reason: str
+    ledger: Ledger,
+    job: JobRecord,
+    now: int,
+    *,
+    running: str | None,
+    grace: float,
+    origin: RunRecord | None,
+    reason: str,
 ) -> bool:
     """Cancel a job; whether this changed it. A later call may be stronger: cancel what was to finish, or sooner."""
     if job.finished_at is not None:
@@ -161,7 +189,11 @@ def resume(ledger: Ledger, job: JobRecord, now: int) -> bool:
             due = next_us(job.trigger, last)
         ledger.retime(job, due)
     except Exception as exc:  # noqa: BLE001 - a trigger is user code; its fault stops this job only
-        job.ending, job.reason, job.next_due = JobStatus.FAILED, f"its trigger failed: {type(exc).__name__}: {exc}", None
+        job.ending, job.reason, job.next_due = (
+            JobStatus.FAILED,
+            f"its trigger failed: {type(exc).__name__}: {exc}",
+            None,
+        )
     for run in job.live:
         if run.status is RunStatus.DUE:
             ledger.store.requeue(run, run.options)
@@ -190,7 +222,7 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
         job.ending = job.finished_at = job.reason = None
         job.failures = 0
         ledger.store.finish_job(job)
-        ledger.counts["jobs"] += 1
+        ledger.open_jobs += 1
         if not is_one_shot(job.trigger):
             ledger.retime(job, following)
     if not is_one_shot(job.trigger):
@@ -305,7 +337,9 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
     if fixed := sorted(_FIXED & changes.keys()):
         raise ValueError(f"update cannot change {', '.join(fixed)}: schedule another job instead")
     if unknown := sorted(map(repr, changes.keys() - _OPTIONS - _SPECIAL)):
-        raise TypeError(f"update: unknown field {', '.join(unknown)}; known are {', '.join(sorted(_OPTIONS | _SPECIAL))}")
+        raise TypeError(
+            f"update: unknown field {', '.join(unknown)}; known are {', '.join(sorted(_OPTIONS | _SPECIAL))}"
+        )
     options = checked_options({name: value for name, value in changes.items() if name in _OPTIONS}, job.options)
     if "max_attempts" in changes:
         attempts = whole_number("max_attempts", changes["max_attempts"], 1)
@@ -321,7 +355,7 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
         fn, extra, given = unwrap(changes["function"], ())
         args, kwargs = extra + args, given or kwargs
     check_call(fn, args, kwargs)
-    if options.run_in == "task" and not is_async(fn) or options.run_in in ("thread", "process") and is_async(fn):
+    if (options.run_in == "task" and not is_async(fn)) or (options.run_in in ("thread", "process") and is_async(fn)):
         raise TypeError(f"run_in={options.run_in!r} does not suit the function {fn!r}")
     trigger, due, run_at = _checked_time(ledger, job, changes, now)
     return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at)
@@ -338,7 +372,9 @@ def _checked_time(
         raise ValueError(f"update: give one of {', '.join(given)}, not {len(given)}")
     name, value = given[0], changes[given[0]]
     if job.is_over or job.ending is not None:
-        raise JobDoneError(f"update: job {job.label!r} is over or ending, so {name} has no effect; retry() opens it again")
+        raise JobDoneError(
+            f"update: job {job.label!r} is over or ending, so {name} has no effect; retry() opens it again"
+        )
     if name == "trigger":
         check_trigger(value)
         trigger = bind(value, now, ledger.tz)
@@ -347,13 +383,15 @@ def _checked_time(
             raise ValueError(f"trigger: {value!r} names no time from now on; give one that has yet to come")
         return trigger, due, None
     if not is_one_shot(job.trigger):
-        raise ValueError(f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger=")
+        raise ValueError(
+            f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger="
+        )
     if any(run.status in ACTIVE for run in job.live):
         raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
     when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
     if any(run.status is RunStatus.RETRYING for run in job.live):
         return None, None, when
-    trigger = At.from_us(when)
+    trigger = At(from_us(when), tz=zone_of(job.trigger))
     return trigger, when, None
 
 
@@ -370,7 +408,12 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
             run.ready_at = change.run_at
             ledger.store.move_run(run, RunStatus.RETRYING)
         if run.status is RunStatus.DUE and run.started_at is None:
-            if change.trigger is not None and change.due is not None and change.due > now and is_one_shot(change.trigger):
+            if (
+                change.trigger is not None
+                and change.due is not None
+                and change.due > now
+                and is_one_shot(change.trigger)
+            ):
                 run.finished_at, run.reason = now, "rescheduled before it started"
                 ledger.store.move_run(run, RunStatus.SKIPPED)
                 continue
@@ -390,9 +433,7 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
 # --- queues ---------------------------------------------------------------------------------------------------
 
 
-def change_queue(
-    ledger: Ledger, name: str, now: int, *, paused: bool | None = None, limit: int | None = None
-) -> bool:
+def change_queue(ledger: Ledger, name: str, now: int, *, paused: bool | None = None, limit: int | None = None) -> bool:
     """Pause, resume or scale a queue; whether that changed it."""
     ledger.check_queue(name)
     rules = ledger.queues.setdefault(name, QueueRules())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
@@ -20,11 +20,11 @@ import pendulum
 US: Final = 1_000_000
 """Microseconds in a second."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 
-FIRST_US: Final = (datetime(2, 1, 1, tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
-LAST_US: Final = (datetime(9999, 1, 1, tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1) - 1
+FIRST_US: Final = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+LAST_US: Final = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) - 1
 """No trigger has slots outside of [FIRST_US, LAST_US]: a year of margin keeps every zone's datetime representable."""
 
 MAX_DURATION_US: Final = 365_000 * 86_400 * US

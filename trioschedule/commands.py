@@ -21,30 +21,30 @@ Target: TypeAlias = Any
 Changes: TypeAlias = "Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]"
 
 
-def _check_running(instance: object, attribute: object, value: object) -> None:
+def _check_running(instance: object, attribute: object, value: Any) -> None:
     if value not in (None, "cancel", "finish"):
         raise ValueError(f"running must be 'cancel' or 'finish', not {value!r}")
 
 
-def _check_grace(instance: object, attribute: object, value: object) -> None:
+def _check_grace(instance: object, attribute: object, value: Any) -> None:
     positive_number("grace", value, zero=True)
 
 
-def _check_reason(instance: object, attribute: object, value: object) -> None:
+def _check_reason(instance: object, attribute: object, value: Any) -> None:
     if value is not None:
         text("reason", value)
 
 
-def _check_queue(instance: object, attribute: object, value: object) -> None:
+def _check_queue(instance: object, attribute: object, value: Any) -> None:
     text("queue", value)
 
 
-def _check_limit(instance: object, attribute: object, value: object) -> None:
+def _check_limit(instance: object, attribute: object, value: Any) -> None:
     if value is not None:
         whole_number("limit", value, 1)
 
 
-def _check_spec(instance: object, attribute: object, value: object) -> None:
+def _check_spec(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, JobSpec):
         raise TypeError(f"Schedule takes a JobSpec, not {value!r}")
 

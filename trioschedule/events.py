@@ -189,4 +189,3 @@ class EventsLost(Event):
     """This reader was too slow and lost so many events since the last one it got."""
 
     count: int
-

@@ -19,63 +19,83 @@ class Store(Protocol):
 
     def new_job_id(self) -> int:
         """The next job id; a number that is drawn and not used is lost."""
+        ...
 
     def new_run_id(self) -> int:
         """The next run id."""
+        ...
 
     def job(self, job_id: int, /) -> JobRecord | None:
         """The job with this id."""
+        ...
 
     def run(self, run_id: int, /) -> RunRecord | None:
         """The run with this id."""
+        ...
 
     def find(self, name: str, /) -> JobRecord | None:
         """The job with this name: the live one, else the newest."""
+        ...
 
     def is_named(self, job: JobRecord, /) -> bool:
         """Whether the default name of this new job was given to another one."""
+        ...
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
         """The job that was last scheduled under this unique key."""
+        ...
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
         """The jobs that match, targets left aside, by id."""
+        ...
 
     def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
         """The newest runs of a job, newest first."""
+        ...
 
     def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
         """Keep a new job, under its unique key if it has one."""
+        ...
 
     def save_job(self, job: JobRecord, /) -> None:
         """Keep what was changed in a job, apart from `wake_at`, its end and its group, queue or priority."""
+        ...
 
     def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
         """Keep when the job wants to be looked at next."""
+        ...
 
     def finish_job(self, job: JobRecord, /) -> None:
         """Keep that a job is over (`finished_at` is set), or open again (it is None)."""
+        ...
 
     def remove_job(self, job: JobRecord, /) -> None:
         """Forget a job and its runs."""
+        ...
 
     def add_run(self, run: RunRecord, /) -> None:
         """Keep a new run, DUE or SKIPPED."""
+        ...
 
     def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
         """Give a run its next status, and keep what else was changed in it before the call."""
+        ...
 
     def requeue(self, run: RunRecord, options: Options, /) -> None:
         """Let a DUE run wait anew, under these options: after an update, or when its job is resumed."""
+        ...
 
     def next_wake(self) -> int | None:
         """When the earliest job or retrying run wants to be looked at."""
+        ...
 
     def due(self, now: int, limit: int, /) -> list[JobRecord | RunRecord]:
         """Take the jobs and the retrying runs whose time has come, earliest first; the caller moves them on."""
+        ...
 
     def has_ready(self) -> bool:
         """Whether some run may be waiting for a place; cheap, and True now and then for nothing."""
+        ...
 
     def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
         """Pick the DUE runs that may start: queue, group and job have room; by priority, then due time, then id.
@@ -83,15 +103,20 @@ class Store(Protocol):
         `limit_of` gives a queue's limit, None for no limit, 0 if nothing may start from it. The caller moves each
         picked run to RUNNING; until it has, the store counts it as active.
         """
+        ...
 
     def active_in(self, queue: str, /) -> int:
         """How many runs of a queue are active."""
+        ...
 
     def waiting_in(self, queue: str, /) -> int:
         """How many runs of a queue are DUE."""
+        ...
 
     def busy(self) -> int:
         """How many runs are DUE or active."""
+        ...
 
     def prune(self, now: int, age: int, count: int, /) -> None:
         """Forget finished jobs and runs that are older than ``age`` or more than ``count`` of a kind."""
+        ...

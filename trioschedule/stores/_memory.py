@@ -37,7 +37,8 @@ class MemoryStore:
         self._keys: dict[Hashable, int] = {}
         self._key_of: dict[int, Hashable] = {}
         self._groups: dict[str, dict[int, None]] = {}
-        self._history: dict[int, list[int]] = {}
+        # Run ids by job, oldest first; of most jobs just one, which needs no list.
+        self._history: dict[int, int | list[int]] = {}
         # (time, job id), or (time, -run id) for a run that waits for its next attempt.
         self._timers: list[tuple[int, int]] = []
         self._timed = 0
@@ -85,7 +86,11 @@ class MemoryStore:
         return jobs
 
     def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
-        return [self._runs[run_id] for run_id in islice(reversed(self._history.get(job_id, [])), limit)]
+        return [self._runs[run_id] for run_id in islice(reversed(self._run_ids_of(job_id)), limit)]
+
+    def _run_ids_of(self, job_id: int) -> list[int]:
+        history = self._history.get(job_id, [])
+        return [history] if isinstance(history, int) else history
 
     def active_in(self, queue: str, /) -> int:
         return self._in_queue[queue]
@@ -124,7 +129,8 @@ class MemoryStore:
         if wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (wake_at, job.id))
-        self._sweep()
+        if len(self._timers) > 2 * self._timed + _SLACK:
+            self._sweep()
 
     def finish_job(self, job: JobRecord, /) -> None:
         if job.finished_at is not None:
@@ -150,8 +156,9 @@ class MemoryStore:
             del members[job_id]
             if not members:
                 del self._groups[group]
-        for run_id in self._history.pop(job_id, ()):
+        for run_id in self._run_ids_of(job_id):
             self._runs.pop(run_id, None)
+        self._history.pop(job_id, None)
 
     # --- runs -------------------------------------------------------------------------------------------------
 
@@ -160,9 +167,11 @@ class MemoryStore:
         self._runs[run.id] = run
         history = self._history.get(job.id)
         if history is None:
-            self._history[job.id] = [run.id]
+            self._history[job.id] = run.id
+        elif type(history) is int:
+            self._history[job.id] = [history, run.id]
         else:
-            history.append(run.id)
+            history.append(run.id)  # type: ignore[union-attr]
         if run.status is RunStatus.DUE:
             job.live = (*job.live, run)
             self._busy += 1
@@ -266,7 +275,7 @@ class MemoryStore:
         return picked
 
     def _next_queue(self, room: dict[str, int], limit_of: Callable[[str], int | None], most: int) -> str | None:
-        """Of the queues with waiting runs and a place, the one whose first run comes first; fills ``room`` as it asks."""
+        """Of the queues with waiting runs and a place, the one whose first comes first; fills ``room`` as it asks."""
         ready = self._ready
         best = None
         for queue in ready:
@@ -300,9 +309,11 @@ class MemoryStore:
 
     def next_wake(self) -> int | None:
         timers = self._timers
+        jobs = self._jobs
         while timers:
             at, key = timers[0]
-            if self._alive(at, key) is not None:
+            job = jobs.get(key)
+            if (job is not None and job.wake_at == at) or self._alive(at, key) is not None:
                 return at
             heapq.heappop(timers)
         return None
@@ -320,9 +331,8 @@ class MemoryStore:
         return found
 
     def _sweep(self) -> None:
-        if len(self._timers) > 2 * self._timed + _SLACK:
-            self._timers = [entry for entry in set(self._timers) if self._alive(*entry) is not None]
-            heapq.heapify(self._timers)
+        self._timers = [entry for entry in set(self._timers) if self._alive(*entry) is not None]
+        heapq.heapify(self._timers)
 
     def prune(self, now: int, age: int, count: int, /) -> None:
         oldest = now - age
@@ -333,8 +343,9 @@ class MemoryStore:
             if run is not None and run.finished_at == at:
                 del self._runs[run_id]
                 history = self._history[run.job.id]
-                history.remove(run_id)
-                if not history:
+                if isinstance(history, list) and len(history) > 1:
+                    history.remove(run_id)  # among the oldest, so near the front
+                else:
                     del self._history[run.job.id]
         jobs = self._finished_jobs
         while jobs and (len(jobs) > count or jobs[0][0] < oldest):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Container
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -23,14 +23,14 @@ from ._base import (
     is_elapsed,
     last_us,
     moved,
-    next_us,
+    next_until,
     zone_of,
 )
 from ._simple import Delay, Manual
 from ._wall import DAY, Calendar, ZoneTable, next_slot, zone_table
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _set: Final = object.__setattr__
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -49,7 +49,7 @@ def _member(trigger: Trigger, name: str) -> Trigger:
     return trigger
 
 
-def _members(kind: type[Union | Intersection], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+def _members(kind: type[_Combined], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
     """Flatten and keep each once, in order: so that `|` and `&` associate as values too."""
     if not triggers:
         raise ValueError(f"triggers must be at least one, {kind.__name__}() has none")
@@ -81,31 +81,17 @@ def _endless(trigger: BaseTrigger, after: int) -> ValueError:
     )
 
 
-@final
 @attrs.frozen(init=False, repr=False)
-class Union(BaseTrigger):
-    """The slots of any of the triggers: what ``a | b`` makes. A slot that several name is one slot.
-
-    Args:
-        triggers: one or more; unions among them are dissolved, equal ones kept once.
-
-    Raises:
-        TypeError: one is no trigger, or is `Delay` or `Manual`.
-        ValueError: none given.
-    """
+class _Combined(BaseTrigger):
+    """What Union and Intersection share: several triggers of equal standing."""
 
     triggers: tuple[Trigger, ...]
 
     def __init__(self, *triggers: Trigger) -> None:
-        _set(self, "triggers", _members(Union, triggers))
+        _set(self, "triggers", _members(type(self), triggers))
 
     def next_us(self, after: int) -> int | None:
-        best = None
-        for trigger in self.triggers:
-            due = next_us(trigger, after)
-            if due is not None and (best is None or due < best):
-                best = due
-        return best
+        return self._next_until(after, None)
 
     def _parts(self) -> Parts:
         return self.triggers, {}
@@ -131,6 +117,28 @@ class Union(BaseTrigger):
     def _zone(self) -> str | None:
         return next((tz for trigger in self.triggers if (tz := zone_of(trigger)) is not None), None)
 
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Union(_Combined):
+    """The slots of any of the triggers: what ``a | b`` makes. A slot that several name is one slot.
+
+    Args:
+        triggers: one or more; unions among them are dissolved, equal ones kept once.
+
+    Raises:
+        TypeError: one is no trigger, or is `Delay` or `Manual`.
+        ValueError: none given.
+    """
+
+    def _next_until(self, after: int, until: int | None) -> int | None:
+        best = None
+        for trigger in self.triggers:
+            due = next_until(trigger, after, until)
+            if due is not None and (best is None or due < best):
+                best = due
+        return best
+
     def _last_us(self, after: int, until: int) -> int | None:
         lasts = (last_us(trigger, after, until) for trigger in self.triggers)
         return max((last for last in lasts if last is not None), default=None)
@@ -138,7 +146,7 @@ class Union(BaseTrigger):
 
 @final
 @attrs.frozen(init=False, repr=False)
-class Intersection(BaseTrigger):
+class Intersection(_Combined):
     """The slots that all of the triggers have: what ``a & b`` makes. Equal to the microsecond.
 
     A search gives up with ValueError after 50 years or 100,000 candidates without a common slot.
@@ -151,22 +159,17 @@ class Intersection(BaseTrigger):
         ValueError: none given.
     """
 
-    triggers: tuple[Trigger, ...]
-
-    def __init__(self, *triggers: Trigger) -> None:
-        _set(self, "triggers", _members(Intersection, triggers))
-
-    def next_us(self, after: int) -> int | None:
+    def _next_until(self, after: int, until: int | None) -> int | None:
         horizon = max(after, FIRST_US) + MAX_SEARCH_US
         moment = after
         for _ in range(MAX_PROBES):
-            latest = next_us(self.triggers[0], moment)
+            latest = next_until(self.triggers[0], moment, until)
             if latest is None:
                 return None
             agreed = True
             for trigger in self.triggers[1:]:
                 # Asked from just before the latest so far: each may only confirm it or push it on.
-                due = next_us(trigger, latest - 1)
+                due = next_until(trigger, latest - 1, until)
                 if due is None:
                     return None
                 if due != latest:
@@ -178,30 +181,6 @@ class Intersection(BaseTrigger):
                 break
             moment = latest - 1
         raise _endless(self, after)
-
-    def _parts(self) -> Parts:
-        return self.triggers, {}
-
-    def _remade(self, triggers: tuple[Trigger, ...] | None) -> Self:
-        return self if triggers is None else type(self)(*triggers)
-
-    def _bind(self, start_us: int, tz: str) -> Self:
-        return self._remade(_mapped(self.triggers, lambda trigger: bind(trigger, start_us, tz)))
-
-    def _is_bound(self) -> bool:
-        return _all_bound(self.triggers)
-
-    def _moved(self, delta_us: int) -> Self:
-        return self._remade(_mapped(self.triggers, lambda trigger: moved(trigger, delta_us)))
-
-    def _anchored(self, us: int) -> Self:
-        return self._remade(_mapped(self.triggers, lambda trigger: anchored(trigger, us)))
-
-    def _is_elapsed(self) -> bool:
-        return all(is_elapsed(trigger) for trigger in self.triggers)
-
-    def _zone(self) -> str | None:
-        return next((tz for trigger in self.triggers if (tz := zone_of(trigger)) is not None), None)
 
 
 @final
@@ -228,14 +207,18 @@ class Difference(BaseTrigger):
     tz: str | None
     _table: ZoneTable | None = attrs.field(eq=False)
 
-    def __init__(self, trigger: Trigger, without: Trigger | Container[date] | Iterable[str], tz: str | None = None) -> None:
+    def __init__(
+        self, trigger: Trigger, without: Trigger | Container[date] | Container[str], tz: str | None = None
+    ) -> None:
         _member(trigger, "trigger")
         if tz is not None:
             zone(tz)
         if isinstance(without, Trigger):
             _member(without, "without")
             if tz is not None:
-                raise ValueError(f"tz must be left out, not {tz!r}: it is for a calendar's dates, {without!r} is a trigger")
+                raise ValueError(
+                    f"tz must be left out, not {tz!r}: it is for a calendar's dates, {without!r} is a trigger"
+                )
         read_in = tz or zone_of(trigger)
         _set(self, "trigger", trigger)
         _set(self, "without", without if isinstance(without, Trigger) else _dates(without))
@@ -243,10 +226,13 @@ class Difference(BaseTrigger):
         _set(self, "_table", None if read_in is None else zone_table(read_in))
 
     def next_us(self, after: int) -> int | None:
+        return self._next_until(after, None)
+
+    def _next_until(self, after: int, until: int | None) -> int | None:
         horizon = max(after, FIRST_US) + MAX_SEARCH_US
         moment = after
         for _ in range(MAX_PROBES):
-            due = next_us(self.trigger, moment)
+            due = next_until(self.trigger, moment, until)
             if due is None:
                 return None
             blocked = self._blocked_until(due)
@@ -260,7 +246,7 @@ class Difference(BaseTrigger):
     def _blocked_until(self, due: int) -> int | None:
         """Where to search on if `due` is taken away, else None."""
         if isinstance(self.without, Trigger):
-            return due if next_us(self.without, due - 1) == due else None
+            return due if next_until(self.without, due - 1, due) == due else None
         if self._table is None:
             raise ValueError(
                 f"{self!r} has no slots yet: its dates are read in the scheduler's time zone once it is scheduled. "
@@ -352,7 +338,9 @@ class Window(BaseTrigger):
     _start: int | None
     _end: int | None
 
-    def __init__(self, trigger: Trigger, start: datetime | str | None = None, end: datetime | str | None = None) -> None:
+    def __init__(
+        self, trigger: Trigger, start: datetime | str | None = None, end: datetime | str | None = None
+    ) -> None:
         _member(trigger, "trigger")
         start_us = None if start is None else instant_us(start, None, "start")
         end_us = None if end is None else instant_us(end, None, "end")
@@ -363,11 +351,14 @@ class Window(BaseTrigger):
         _set(self, "_end", end_us)
 
     def next_us(self, after: int) -> int | None:
-        after, stop = self._clamped(after, LAST_US)
+        return self._next_until(after, None)
+
+    def _next_until(self, after: int, until: int | None) -> int | None:
+        after, stop = self._clamped(after, LAST_US if until is None else until)
         if after >= stop:
             return None
-        due = next_us(self.trigger, after)
-        return due if due is not None and due <= stop else None
+        # Without a limit a search that finds nothing must say so, as it would without the window.
+        return next_until(self.trigger, after, None if until is None and self._end is None else stop)
 
     def _clamped(self, after: int, until: int) -> tuple[int, int]:
         """The part of ``(after, until]`` that is inside."""

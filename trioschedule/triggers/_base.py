@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkab
 from .._time import FIRST_US, LAST_US, US, from_us, to_us
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pendulum
-    from typing_extensions import Self
 
     from ._algebra import Difference, Intersection, Union, Window
 
@@ -77,32 +78,32 @@ class BaseTrigger:
     def __or__(self, other: Trigger) -> Union:
         from ._algebra import Union
 
-        return Union(self, other) if isinstance(other, Trigger) else NotImplemented
+        return Union(self, other) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
     def __ror__(self, other: Trigger) -> Union:
         from ._algebra import Union
 
-        return Union(other, self) if isinstance(other, Trigger) else NotImplemented
+        return Union(other, self) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
     def __and__(self, other: Trigger) -> Intersection:
         from ._algebra import Intersection
 
-        return Intersection(self, other) if isinstance(other, Trigger) else NotImplemented
+        return Intersection(self, other) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
     def __rand__(self, other: Trigger) -> Intersection:
         from ._algebra import Intersection
 
-        return Intersection(other, self) if isinstance(other, Trigger) else NotImplemented
+        return Intersection(other, self) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
-    def __sub__(self, other: Trigger | Container[date]) -> Difference:
+    def __sub__(self, other: Trigger | Container[date] | Container[str]) -> Difference:
         from ._algebra import Difference
 
-        return Difference(self, other) if isinstance(other, (Trigger, Container)) else NotImplemented
+        return Difference(self, other) if isinstance(other, (Trigger, Container)) else NotImplemented  # type: ignore[redundant-expr]
 
     def __rsub__(self, other: Trigger) -> Difference:
         from ._algebra import Difference
 
-        return Difference(other, self) if isinstance(other, Trigger) else NotImplemented
+        return Difference(other, self) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
     def __repr__(self) -> str:
         args, options = self._parts()
@@ -144,8 +145,13 @@ class BaseTrigger:
     def _zone(self) -> str | None:
         return None
 
+    def _next_until(self, after: int, until: int | None) -> int | None:
+        """`next_us`, but the search may end at `until` (None: no limit), for the long ones of the algebra."""
+        due = self.next_us(after)
+        return due if due is None or until is None or due <= until else None
+
     def _last_us(self, after: int, until: int) -> int | None:
-        return gallop_last(self.next_us, after, until)
+        return gallop_last(lambda moment: self._next_until(moment, until), after, until)
 
     def _count_us(self, after: int, until: int) -> int | None:
         return None
@@ -198,6 +204,14 @@ def next_us(trigger: Trigger, after: int) -> int | None:
             f"not {due.isoformat()}: a slot that is due must never be named again",
         )
     return due_us
+
+
+def next_until(trigger: Trigger, after: int, until: int | None) -> int | None:
+    """`next_us` if that is not after `until`, else None; None is no limit."""
+    if isinstance(trigger, BaseTrigger):
+        return trigger._next_until(after, until)
+    due = next_us(trigger, after)
+    return due if due is None or until is None or due <= until else None
 
 
 def last_us(trigger: Trigger, after: int, until: int) -> int | None:
@@ -299,8 +313,12 @@ def upcoming(trigger: Trigger, n: int, *, after: datetime) -> list[pendulum.Date
     if n < 0:
         raise ValueError(f"n must not be negative, as {n} is")
     tz = zone_of(trigger) or "UTC"
-    moment: int | None = to_us(after, "after")
+    moment = to_us(after, "after")
     slots: list[pendulum.DateTime] = []
-    while len(slots) < n and (moment := next_us(trigger, moment)) is not None:
-        slots.append(from_us(moment, tz))
+    for _ in range(n):
+        due = next_us(trigger, moment)
+        if due is None:
+            break
+        slots.append(from_us(due, tz))
+        moment = due
     return slots

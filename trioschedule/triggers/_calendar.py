@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, cast, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 import attrs
 
@@ -15,7 +15,7 @@ from ._base import BaseTrigger, Parts
 from ._wall import Calendar, Fold, Gap, ZoneTable, check_policy, next_slot, zone_table
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _set: Final = object.__setattr__
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
@@ -24,7 +24,9 @@ _FULL_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday",
 _TIME_CURE: Final = "give local times such as '07:00' or '19:30:15', or datetime.time"
 
 
-def next_of(trigger: BaseTrigger, table: ZoneTable | None, calendar: Calendar, after: int, gap: Gap, fold: Fold) -> int | None:
+def next_of(
+    trigger: BaseTrigger, table: ZoneTable | None, calendar: Calendar, after: int, gap: Gap, fold: Fold
+) -> int | None:
     """`next_us` of a wall-time trigger whose policies are resolved; microseconds since the epoch.
 
     Raises:
@@ -77,9 +79,7 @@ def _seconds_of_day(name: str, moment: object) -> int:
 
 
 def _texts(times: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(
-        f"{t // 3_600:02}:{t // 60 % 60:02}" + (f":{t % 60:02}" if t % 60 else "") for t in times
-    )
+    return tuple(f"{t // 3_600:02}:{t // 60 % 60:02}" + (f":{t % 60:02}" if t % 60 else "") for t in times)
 
 
 def _listed(at: object) -> Sequence[object]:
@@ -334,7 +334,7 @@ def _month_day(day: object) -> int:
     if day == "last":
         return -1
     if isinstance(day, bool) or not isinstance(day, int):
-        raise TypeError(f"days must be ints or 'last', not {cast('object', day)!r}: 1 to 31, -1 (last) to -31")
+        raise TypeError(f"days must be ints or 'last', not {day!r}: 1 to 31, -1 (last) to -31")
     if not 1 <= abs(day) <= 31:
         raise ValueError(f"days must be 1 to 31, or -1 (last) to -31, not {day}")
     return day

@@ -21,7 +21,7 @@ from ._calendar import next_of, policy_parts
 from ._wall import Calendar, Fold, Gap, ZoneTable, check_policy, zone_table
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 DayRule: TypeAlias = Literal["or", "and", "vixie"]
 
@@ -157,7 +157,8 @@ def _checked_text(expression: object) -> str:
         raise TypeError(f"expression must be the text of a cron line such as '*/5 * * * *', not {expression!r}")
     if len(expression) > _MAX_LENGTH:
         raise ValueError(
-            f"expression must be at most {_MAX_LENGTH} characters, not {len(expression)}: join two lines with Cron(...) | Cron(...)",
+            f"expression must be at most {_MAX_LENGTH} characters, not {len(expression)}: "
+            f"join two lines with Cron(...) | Cron(...)",
         )
     if not expression.isascii() or not expression.replace("\t", " ").isprintable():
         raise ValueError(f"expression must be plain ASCII with spaces between the fields, not {expression!r}")
@@ -197,7 +198,9 @@ def _fields(text: str, seconds: Literal["first", "last"] | None) -> list[str]:
     """The fields in croniter's order: seconds last."""
     if text.startswith("@"):
         if text not in _ALIASES:
-            raise ValueError(f"expression must be one of {', '.join(_ALIASES)}, or fields, not {text!r}; for intervals use Every")
+            raise ValueError(
+                f"expression must be one of {', '.join(_ALIASES)}, or fields, not {text!r}; for intervals use Every"
+            )
         if seconds is not None:
             raise ValueError(f"expression must have six fields with seconds={seconds!r}, {text!r} stands for five")
         text = _ALIASES[text]
@@ -227,7 +230,7 @@ def _rewritten(name: str, field: str) -> str:
 
 
 def _single(name: str, item: str) -> str:
-    """`a-a` is the one value a. (croniter takes it for the whole field, and by its alias 7-0 too.)"""
+    """`a-a` is the one value a. croniter takes it for the whole field, and by its alias 7-0 too."""
     match = _RANGE.fullmatch(item)
     if match is None:
         return item

@@ -164,7 +164,9 @@ class _Reader:
     def _value(self, shape: _Shape, field: object, value: object, path: str, depth: int) -> Any:
         expected = shape.fields.get(field) if isinstance(field, str) else None
         if expected is None:
-            raise ValueError(f"{path} must not be there: {shape.kind.__name__} has {', '.join(shape.fields) or 'no fields'}")
+            raise ValueError(
+                f"{path} must not be there: {shape.kind.__name__} has {', '.join(shape.fields) or 'no fields'}"
+            )
         read: dict[str, Callable[[object, str, int], Any]] = {
             "text": self._text,
             "texts": self._texts,
@@ -205,9 +207,7 @@ class _Reader:
         return self.trigger(value, path, depth + 1)
 
     def _triggers(self, value: object, path: str, depth: int) -> list[Trigger]:
-        return [
-            self.trigger(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(self._list(value, path))
-        ]
+        return [self.trigger(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(self._list(value, path))]
 
     def _without(self, value: object, path: str, depth: int) -> Trigger | list[str]:
         return self.trigger(value, path, depth + 1) if isinstance(value, Mapping) else self._texts(value, path, depth)

@@ -11,7 +11,7 @@ from .._time import FIRST_US, LAST_US, duration_us, format_duration, instant_us,
 from ._base import BaseTrigger, Parts
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _set: Final = object.__setattr__
 _new: Final = object.__new__
@@ -77,50 +77,19 @@ class At(BaseTrigger):
         return int(after < self._us <= until)
 
 
-@final
 @attrs.frozen(init=False, repr=False)
-class After(BaseTrigger):
-    """Once, that long after scheduling; 0 is now. Counts elapsed time, whatever the wall clock does meanwhile.
-
-    Args:
-        delay: a timedelta or text such as ``"90s"``, ``"1h30m"`` or ``"PT5M"``; or none, and units.
-        weeks: units, which add up; ints or floats.
-        days: of 24 hours.
-        hours: of 60 minutes.
-        minutes: of 60 seconds.
-        seconds: to the microsecond.
-        anchor: what it counts from. Scheduling it sets this, as `bind` does.
-
-    Raises:
-        TypeError: no length of time, or a value and units at once.
-        ValueError: negative, not finite, over 365,000 days, or months and years, whose length is not fixed.
-    """
+class _OneSlot(BaseTrigger):
+    """What After and Delay share: one slot, `_us` after the anchor."""
 
     _us: int
     _anchor: int | None
     _due: int | None = attrs.field(eq=False)
 
-    def __init__(
-        self,
-        delay: timedelta | str | None = None,
-        *,
-        weeks: float = 0,
-        days: float = 0,
-        hours: float = 0,
-        minutes: float = 0,
-        seconds: float = 0,
-        anchor: datetime | str | None = None,
-    ) -> None:
-        us = duration_us("delay", delay, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    def _set(self, us: int, anchor: datetime | str | None) -> None:
         start = None if anchor is None else checked_instant(anchor, "anchor")
         _set(self, "_us", us)
         _set(self, "_anchor", start)
         _set(self, "_due", None if start is None else start + us)
-
-    @property
-    def delay(self) -> timedelta:
-        """How long after scheduling."""
-        return timedelta(microseconds=self._us)
 
     def next_us(self, after: int) -> int | None:
         due = self._due
@@ -160,7 +129,46 @@ class After(BaseTrigger):
 
 @final
 @attrs.frozen(init=False, repr=False)
-class Delay(BaseTrigger):
+class After(_OneSlot):
+    """Once, that long after scheduling; 0 is now. Counts elapsed time, whatever the wall clock does meanwhile.
+
+    Args:
+        delay: a timedelta or text such as ``"90s"``, ``"1h30m"`` or ``"PT5M"``; or none, and units.
+        weeks: units, which add up; ints or floats.
+        days: of 24 hours.
+        hours: of 60 minutes.
+        minutes: of 60 seconds.
+        seconds: to the microsecond.
+        anchor: what it counts from. Scheduling it sets this, as `bind` does.
+
+    Raises:
+        TypeError: no length of time, or a value and units at once.
+        ValueError: negative, not finite, over 365,000 days, or months and years, whose length is not fixed.
+    """
+
+    def __init__(
+        self,
+        delay: timedelta | str | None = None,
+        *,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        anchor: datetime | str | None = None,
+    ) -> None:
+        us = duration_us("delay", delay, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        self._set(us, anchor)
+
+    @property
+    def delay(self) -> timedelta:
+        """How long after scheduling."""
+        return timedelta(microseconds=self._us)
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Delay(_OneSlot):
     """That long after scheduling, then that long after each run *ended*; until it has ended there is no next slot.
 
     Its slots depend on how long runs take, so it has no place in ``|``, ``&``, ``-`` and `between`.
@@ -179,10 +187,6 @@ class Delay(BaseTrigger):
         ValueError: under 1 ms, not finite, over 365,000 days, or months and years, whose length is not fixed.
     """
 
-    _us: int
-    _anchor: int | None
-    _due: int | None = attrs.field(eq=False)
-
     def __init__(
         self,
         delay: timedelta | str | None = None,
@@ -196,51 +200,15 @@ class Delay(BaseTrigger):
     ) -> None:
         us = duration_us("delay", delay, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
         if us < 1_000:
-            raise ValueError(f"delay must be at least 1 ms, not {format_duration(us)}: give for example Delay(seconds=1)")
-        start = None if anchor is None else checked_instant(anchor, "anchor")
-        _set(self, "_us", us)
-        _set(self, "_anchor", start)
-        _set(self, "_due", None if start is None else start + us)
+            raise ValueError(
+                f"delay must be at least 1 ms, not {format_duration(us)}: give for example Delay(seconds=1)"
+            )
+        self._set(us, anchor)
 
     @property
     def delay(self) -> timedelta:
         """How long after scheduling and after the end of each run."""
         return timedelta(microseconds=self._us)
-
-    def next_us(self, after: int) -> int | None:
-        due = self._due
-        if due is None:
-            raise _no_anchor(self)
-        return due if after < due <= LAST_US else None
-
-    def _parts(self) -> Parts:
-        return (format_duration(self._us),), {} if self._anchor is None else {"anchor": iso_us(self._anchor)}
-
-    def _bind(self, start_us: int, tz: str) -> Self:
-        return self if self._due is not None else self._anchored(start_us)
-
-    def _is_bound(self) -> bool:
-        return self._due is not None
-
-    def _moved(self, delta_us: int) -> Self:
-        return self if self._anchor is None else self._anchored(self._anchor + delta_us)
-
-    def _anchored(self, us: int) -> Self:
-        new = _new(type(self))
-        _set(new, "_us", self._us)
-        _set(new, "_anchor", us)
-        _set(new, "_due", us + self._us)
-        return new
-
-    def _is_elapsed(self) -> bool:
-        return True
-
-    def _last_us(self, after: int, until: int) -> int | None:
-        due = self.next_us(after)
-        return due if due is not None and due <= until else None
-
-    def _count_us(self, after: int, until: int) -> int | None:
-        return int(self._last_us(after, until) is not None)
 
 
 @final
@@ -290,7 +258,9 @@ class Every(BaseTrigger):
     ) -> None:
         us = duration_us("period", period, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
         if us < 1_000:
-            raise ValueError(f"period must be at least 1 ms, not {format_duration(us)}: give for example Every(seconds=1)")
+            raise ValueError(
+                f"period must be at least 1 ms, not {format_duration(us)}: give for example Every(seconds=1)"
+            )
         first = start_us = end_us = anchor_us = None
         if start is not None:
             first = start_us = checked_instant(start, "start")
@@ -299,7 +269,9 @@ class Every(BaseTrigger):
         if anchor is not None:
             anchor_us = checked_instant(anchor, "anchor")
             if start_us is not None:
-                raise ValueError(f"anchor must not be given together with start, as {anchor!s} was: start is the anchor")
+                raise ValueError(
+                    f"anchor must not be given together with start, as {anchor!s} was: start is the anchor"
+                )
             first = None if anchor_us is None else anchor_us + us
         if start_us is not None and end_us is not None and end_us <= start_us:
             raise ValueError(f"end must be after start, {end!s} is not after {start!s}")
@@ -325,9 +297,7 @@ class Every(BaseTrigger):
 
     def _parts(self) -> Parts:
         instants = {"start": self._start, "end": self._end, "anchor": self._anchor}
-        return (format_duration(self._us),), {
-            name: iso_us(us) for name, us in instants.items() if us is not None
-        }
+        return (format_duration(self._us),), {name: iso_us(us) for name, us in instants.items() if us is not None}
 
     def _bind(self, start_us: int, tz: str) -> Self:
         return self if self._first is not None else self._anchored(start_us)
