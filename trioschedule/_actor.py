@@ -14,6 +14,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from itertools import count
+from types import FunctionType
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 import attrs
@@ -85,8 +86,8 @@ class Subscriber:
             self.channel.send_nowait(event)
         except trio.WouldBlock:
             self.lost += 1
-        except trio.BrokenResourceError:
-            pass  # its reader has gone; leaving open_events() takes it off the list
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # its reader has gone, or the scheduler has ended
 
 
 @final
@@ -279,6 +280,7 @@ class Actor:
 
     def compare_clocks(self) -> None:
         delta = self.clock.check()
+        self._wake_us = None  # the calendar has moved against the timer, if only by its drift
         if delta:
             self.submit(self.ledger.step_clock, delta)
         else:
@@ -287,6 +289,7 @@ class Actor:
     def step_clock(self, delta: int) -> None:
         """Set a virtual calendar, as an administrator would set the clock."""
         self.clock.step(delta)
+        self._wake_us = None
         self.submit(self.ledger.step_clock, delta)
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
@@ -313,12 +316,14 @@ class Actor:
             waiter = self._next_waiters.pop(job_id)
             waiter.run = run
             waiter.event.set()
-        spawn = self._nursery.start_soon
+        spawn: Callable[..., None] = self._nursery.start_soon
         context = run.job.context
+        # Trio names a task by the repr of a callable without a name of its own; that is user code.
+        name = run.fn if type(run.fn) is FunctionType else run.job.label
         if context is None:
-            spawn(perform, attempt, self._report, self._middleware, name=run.fn)
+            spawn(perform, attempt, self._report, self._middleware, name=name)
         else:
-            context.run(spawn, perform, attempt, self._report, self._middleware, name=run.fn)  # type: ignore[arg-type]
+            context.run(spawn, perform, attempt, self._report, self._middleware, name=name)
 
     def _handle_of(self, run: RunRecord) -> Any:
         return self.handles.job(run.job)

@@ -21,7 +21,7 @@ from ._runner import run_of
 from ._spec import positive_number, whole_number
 from ._time import US, from_us
 from ._util import NoPublicConstructor
-from .triggers import Trigger, zone_of
+from .triggers import Cron, Trigger, zone_of
 
 if TYPE_CHECKING:
     from ._ledger import Ledger
@@ -297,7 +297,8 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     @property
     def cron_expression(self) -> str | None:
         """The text of its `Cron` trigger; None of any other."""
-        return getattr(self._record.trigger, "expression", None)
+        trigger = self._record.trigger
+        return trigger.expression if isinstance(trigger, Cron) else None
 
     @property
     def args(self) -> tuple[Any, ...]:

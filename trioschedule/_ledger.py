@@ -135,12 +135,12 @@ class Ledger:
         """Accept all of these jobs or none: gives them, and the ones they replace, which the caller cancels."""
         if self.closed:
             raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
-        names: dict[str, JobRecord] = {}
+        batch: dict[Hashable, JobRecord] = {}  # by name and by unique key, what this batch itself takes
         records: list[JobRecord] = []
         fresh: list[tuple[JobRecord, Hashable | None]] = []
         replaced: list[JobRecord] = []
         for spec in specs:
-            record, key, rival = self._prepare(spec, now, context, names)
+            record, key, rival = self._prepare(spec, now, context, batch)
             if rival is not None:
                 if spec.if_exists == "skip":
                     records.append(rival)
@@ -149,7 +149,9 @@ class Ledger:
             records.append(record)
             fresh.append((record, key))
             if record.name is not None:
-                names[record.name] = record
+                batch["name", record.name] = record
+            if key is not None:
+                batch["key", key] = record
         for record, key in fresh:
             self.store.add_job(record, key)
         self.open_jobs += len(fresh)
@@ -159,7 +161,7 @@ class Ledger:
         return records, replaced
 
     def _prepare(
-        self, spec: JobSpec, now: int, context: contextvars.Context | None, names: Mapping[str, JobRecord]
+        self, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
     ) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
         options, store = spec.options, self.store
         self.check_queue(options.queue)
@@ -176,13 +178,13 @@ class Ledger:
         )  # fmt: skip
         rival = None
         if spec.name is not None:
-            rival = names.get(spec.name) or self._live_job_named(spec.name)
+            rival = batch.get(("name", spec.name)) or self._live_job_named(spec.name)
         elif store.is_named(record):
             record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
         key = None
         if options.unique is not None:
             key = unique_key(options.unique, record)
-            rival = rival or self._holder(key, options.unique, now)
+            rival = rival or batch.get(("key", key)) or self._holder(key, options.unique, now)
         if rival is not None:
             if spec.if_exists == "error":
                 raise DuplicateJobError(
@@ -196,8 +198,10 @@ class Ledger:
                         f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
                         f"{', '.join(differences)}; pass if_exists='replace' or another name"
                     )
-            elif rival.label in names:
-                raise ValueError(f"if_exists='replace': two jobs of one batch are named {rival.label!r}")
+            elif rival in batch.values():
+                raise ValueError(
+                    f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
+                )
         return record, key, rival
 
     def check_queue(self, queue: str) -> None:

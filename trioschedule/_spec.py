@@ -69,6 +69,9 @@ class Abort:
 
     reason: str = "aborted by the job"
 
+    def __attrs_post_init__(self) -> None:
+        text("Abort(reason)", self.reason)
+
 
 @final
 @attrs.frozen
@@ -549,11 +552,11 @@ class JobSpec:
             raise TypeError(
                 f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'"
             )
-        self.__attrs_init__(trigger, fn, args, kwargs, name, if_exists, checked)  # pyright: ignore
+        self.__attrs_init__(trigger, fn, args, kwargs, name, if_exists, checked)  # pyright: ignore[reportAttributeAccessIssue]
 
     def in_group(self, group: str) -> JobSpec:
         """The same job in a group. For the scheduler."""
         copy = object.__new__(JobSpec)
         options = attrs.evolve(self.options, group=group)
-        copy.__attrs_init__(self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists, options)  # pyright: ignore
+        copy.__attrs_init__(self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists, options)  # pyright: ignore[reportAttributeAccessIssue]
         return copy

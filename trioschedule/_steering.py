@@ -229,7 +229,8 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
         ledger.new_run(job, now, RunKind.MANUAL, now)
         return True
     run_before = job.last_run
-    if was_over and run_before is not None and ledger.store.run(run_before.id) is run_before:
+    reopens = was_over and run_before is not None and run_before.kind is not RunKind.MANUAL
+    if reopens and run_before is not None and ledger.store.run(run_before.id) is run_before:
         _reopen(ledger, run_before, now)
         return True
     due = now if job.next_due is None else job.next_due
@@ -402,6 +403,8 @@ def _in(name: str, value: object) -> int:
 
 
 def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
+    if job.name is None and change.fn is not job.fn:
+        ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
     for run in job.live:
         if change.run_at is not None:

@@ -57,6 +57,10 @@ class Store(Protocol):
         """Keep a new job, under its unique key if it has one."""
         ...
 
+    def name_job(self, job: JobRecord, name: str, /) -> None:
+        """Give a job without one a name of its own."""
+        ...
+
     def save_job(self, job: JobRecord, /) -> None:
         """Keep what was changed in a job, apart from `wake_at`, its end and its group, queue or priority."""
         ...

@@ -109,7 +109,7 @@ class MemoryStore:
         job_id = job.id
         self._jobs[job_id] = job
         if job.name is not None:
-            self._names[job.name] = (*self._names.get(job.name, ()), job_id)
+            self.name_job(job, job.name)
         if key is not None:
             self._keys[key] = job_id
             self._key_of[job_id] = key
@@ -118,6 +118,10 @@ class MemoryStore:
         if job.wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (job.wake_at, job_id))
+
+    def name_job(self, job: JobRecord, name: str, /) -> None:
+        job.name = name
+        self._names[name] = (*self._names.get(name, ()), job.id)
 
     def save_job(self, job: JobRecord, /) -> None:
         pass  # the row itself was changed

@@ -177,8 +177,9 @@ class Intersection(_Combined):
                     latest = due
             if agreed:
                 return latest
-            if latest > horizon:
+            if moment > horizon:
                 break
+            # One more look beyond the horizon: what was found there may be a lone `At`, which the others share.
             moment = latest - 1
         raise _endless(self, after)
 

@@ -1,0 +1,182 @@
+"""One command line as a job: started in a process group of its own, read line by line, really ended when cancelled.
+
+A run lasts until the shell has ended *and* nothing holds its output any more, so a child in the background belongs to
+it. A child that has let go of the output when its shell ends well is left alone, as cron leaves it: that is how
+crontabs start daemons. On cancellation nothing of the group is spared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias, final
+
+import attrs
+import trio
+
+Stream: TypeAlias = Literal["stdout", "stderr"]
+LineSink: TypeAlias = Callable[[Stream, str], None]
+
+_LONGEST_LINE: Final = 64 * 1024
+_CHUNK: Final = 64 * 1024
+# How often a group that was asked to end is looked at; nothing tells when the last of several processes has gone.
+_POLL_SECONDS: Final = 0.02
+# After SIGKILL a process that hangs in the kernel may still hold its pipes; it is not waited for any longer than this.
+_KILLED_SECONDS: Final = 2.0
+
+
+class CommandFailedError(Exception):
+    """The command of a crontab did not end well: its message says how."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Whom a command runs as, if not as ourselves."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Command:
+    """What to run: the text for the shell, its input, its whole environment, its directory, and as whom."""
+
+    text: str
+    shell: str
+    stdin: str | None
+    environment: Mapping[str, str] = attrs.field(hash=False, repr=False)
+    directory: str | None
+    identity: Identity | None = None
+
+
+async def run_command(command: Command, sink: LineSink, *, kill_after: float = 5.0) -> None:
+    """Run a command to its end.
+
+    Cancelled, it sends SIGTERM to the process group, SIGKILL to what is left of it `kill_after` seconds later, and
+    returns when it is gone: nothing of the group is left then.
+
+    Args:
+        command: what to run.
+        sink: is called with each line of output, without its end; lines over 64 KiB come in pieces.
+        kill_after: seconds that the group has to clean up.
+
+    Raises:
+        CommandFailedError: it could not be started, exited with another code than 0, or was killed from outside.
+    """
+    process = await _started(command)
+    try:
+        await _attended(process, command.stdin, sink)
+    except trio.Cancelled:
+        # Its last words are read while it cleans up: a full pipe would keep it from ending.
+        with trio.CancelScope(shield=True):
+            await _end_group(process, sink, kill_after)
+        raise
+    code = process.returncode
+    assert code is not None
+    if code < 0:
+        raise CommandFailedError(f"killed by {signal_name(-code)}")
+    if code > 0:
+        raise CommandFailedError(f"exit code {code}")
+
+
+async def _started(command: Command) -> trio.Process:
+    options: dict[str, Any] = {}
+    if command.identity is not None:
+        identity = command.identity
+        options = {"user": identity.uid, "group": identity.gid, "extra_groups": list(identity.groups)}
+    try:
+        return await trio.lowlevel.open_process(
+            [command.shell, "-c", command.text],
+            stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=command.directory,
+            env=dict(command.environment),
+            start_new_session=True,
+            **options,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise CommandFailedError(f"could not be started: {error}") from error
+
+
+async def _attended(process: trio.Process, stdin: str | None, sink: LineSink) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read_lines, process.stdout, partial(sink, "stdout"))
+        nursery.start_soon(_read_lines, process.stderr, partial(sink, "stderr"))
+        if process.stdin is not None and stdin is not None:
+            nursery.start_soon(_feed, process.stdin, stdin.encode("utf-8", "surrogateescape"))
+        await process.wait()
+
+
+async def _feed(pipe: trio.abc.SendStream, data: bytes) -> None:
+    """Write the input; a command that does not read it is no error."""
+    try:
+        async with pipe:
+            await pipe.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+
+
+async def _read_lines(pipe: trio.abc.ReceiveStream | None, sink: Callable[[str], None]) -> None:
+    assert pipe is not None
+    rest = b""
+    try:
+        while chunk := await pipe.receive_some(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                _emit(line, sink)
+            while len(rest) >= _LONGEST_LINE:
+                _emit(rest[:_LONGEST_LINE], sink)
+                rest = rest[_LONGEST_LINE:]
+    finally:
+        if rest:
+            _emit(rest, sink)
+
+
+def _emit(line: bytes, sink: Callable[[str], None]) -> None:
+    sink(line.removesuffix(b"\r").decode("utf-8", "replace"))
+
+
+async def _end_group(process: trio.Process, sink: LineSink, kill_after: float) -> None:
+    """End every process of the group; the caller shields this, and it takes `kill_after` seconds and a bit at most."""
+    group = process.pid
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read_lines, process.stdout, partial(sink, "stdout"))
+        nursery.start_soon(_read_lines, process.stderr, partial(sink, "stderr"))
+        _signal_group(group, signal.SIGTERM)
+        with trio.move_on_after(kill_after):
+            await process.wait()
+            while _signal_group(group, 0):
+                await trio.sleep(_POLL_SECONDS)
+        # As long as a member is left the number cannot be anybody else's; once none is, nothing is sent.
+        if process.returncode is None or _signal_group(group, 0):
+            _signal_group(group, signal.SIGKILL)
+        with trio.move_on_after(_KILLED_SECONDS):
+            await process.wait()
+        nursery.cancel_scope.cancel()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            await trio.aclose_forcefully(pipe)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Whether there was anybody to take it."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM for 15."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
