@@ -12,7 +12,7 @@ import heapq
 import logging
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any, Final, Generic, Protocol, TypeVar, final
@@ -439,6 +439,11 @@ class Actor:
             await trio.lowlevel.checkpoint()
         while not run.is_over:
             await self._run_waiters[run.id].wait()
+
+    async def all_over(self, runs: Iterable[RunRecord]) -> None:
+        """Wait until each of these has ended; no checkpoint if there is none."""
+        for run in runs:
+            await self.run_over(run)
 
     async def job_over(self, job: JobRecord) -> None:
         """Wait until a job is over; checkpoints."""

@@ -38,8 +38,7 @@ async def ask(actor: Actor, command: commands.Command) -> Any:
     A run never waits for itself.
     """
     result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor))
-    for run in runs:
-        await actor.run_over(run)
+    await actor.all_over(runs)
     return result
 
 
@@ -501,6 +500,14 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
         return self
 
 
+def job_handle(actor: Actor, record: JobRecord) -> Job[Any]:
+    """A handle of a row; without the detour through the metaclass, since every `schedule` makes one."""
+    job: Job[Any] = object.__new__(Job)
+    job._actor = actor
+    job._record = record
+    return job
+
+
 @final
 class JobQuery(metaclass=NoPublicConstructor):
     """Some jobs, found anew at each call; made by `Scheduler.jobs`."""
@@ -517,7 +524,7 @@ class JobQuery(metaclass=NoPublicConstructor):
     async def list(self) -> list[Job[Any]]:
         """The jobs, by id; those given as targets in that order."""
         found = await self._actor.ask(lambda now: steering.select(self._actor.ledger, self._selection))
-        return [Job._create(self._actor, job) for job in found]
+        return [job_handle(self._actor, job) for job in found]
 
     async def count(self) -> int:
         """How many there are."""
@@ -545,7 +552,7 @@ class JobQuery(metaclass=NoPublicConstructor):
 
     async def update(self, changes: Changes) -> Sequence[Job[Any]]:
         """Change them as `Job.update`: all or, if one change is refused, none; gives the jobs."""
-        return [Job._create(self._actor, job) for job in await ask(self._actor, commands.Update(self, changes))]
+        return [job_handle(self._actor, job) for job in await ask(self._actor, commands.Update(self, changes))]
 
     async def run_now(self) -> int:
         """Start a manual run of each; how many."""

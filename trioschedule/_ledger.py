@@ -164,7 +164,8 @@ class Ledger:
         self, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
     ) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
         options, store = spec.options, self.store
-        self.check_queue(options.queue)
+        if not self.serves_all:
+            self.check_queue(options.queue)
         trigger = bind(spec.trigger, now, self.tz)
         due = first_slot(trigger, now)
         if due is None and type(trigger) is not Manual:
@@ -172,10 +173,10 @@ class Ledger:
                 f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come"
             )
         job_id = store.new_job_id()
+        wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, self.seed)
         record = JobRecord(
-            job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due,
-            wake_time(job_id, due, trigger, options, self.seed),
-        )  # fmt: skip
+            job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
+        )
         rival = None
         if spec.name is not None:
             rival = batch.get(("name", spec.name)) or self._live_job_named(spec.name)

@@ -21,7 +21,7 @@ from ._actor import CHANNEL_CAPACITY, Actor, Block, Subscriber
 from ._clock import WallClock
 from ._dispatch import execute, safe_repr, schedule
 from ._errors import SchedulerClosedError
-from ._handles import ErrorContext, Job, JobQuery, Queue, Run, Running, ask, error_context
+from ._handles import ErrorContext, Job, JobQuery, Queue, Run, Running, ask, error_context, job_handle
 from ._ledger import GroupRules, Ledger
 from ._records import LIVE, JobRecord, JobStatus, RunRecord, RunStatus, Selection
 from ._registry import Registry
@@ -124,8 +124,12 @@ class _Schedules:
             DuplicateJobError: a live job has this name or unique key.
             SchedulerClosedError: the block is being left.
         """
-        [job] = await self._schedule([self._spec(trigger, fn, args, options)])
-        return job
+        actor = self._actor
+        spec = self._spec(trigger, fn, args, options)
+        records, runs = await actor.ask(schedule, actor.ledger, (spec,), actor.context_of_caller(), run_of(actor))
+        if runs:
+            await actor.all_over(runs)
+        return job_handle(actor, records[0])
 
     async def schedule_many(self, specs: Iterable[JobSpec]) -> list[Job[Any]]:
         """Schedule many jobs in one batch: all or none.
@@ -138,18 +142,21 @@ class _Schedules:
             if not isinstance(spec, JobSpec):
                 raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
             checked.append(self._adopt(spec))
-        return await self._schedule(checked)
+        actor = self._actor
+        records, runs = await actor.ask(schedule, actor.ledger, checked, actor.context_of_caller(), run_of(actor))
+        await actor.all_over(runs)
+        return [job_handle(actor, record) for record in records]
 
     def _spec(
         self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
     ) -> JobSpec:
+        if self._registry is not None:
+            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
         group = self._group_name()
         if group is not None:
             if options.get("group", group) != group:
                 raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {options['group']!r}")
             options = {**options, "group": group}
-        if self._registry is not None:
-            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
         return JobSpec(trigger, fn, args, **options)
 
     def _adopt(self, spec: JobSpec) -> JobSpec:
@@ -159,14 +166,6 @@ class _Schedules:
         if spec.options.group is not None:
             raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
         return spec.in_group(group)
-
-    async def _schedule(self, specs: Sequence[JobSpec]) -> list[Job[Any]]:
-        actor = self._actor
-        context = actor.context_of_caller()
-        records, runs = await actor.ask(schedule, actor.ledger, specs, context, run_of(actor))
-        for run in runs:
-            await actor.run_over(run)
-        return [Job._create(actor, record) for record in records]
 
 
 @final
@@ -188,7 +187,7 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
     async def get(self, id_or_name: int | str) -> Job[Any] | None:
         """The job with this id or name (a name means the live job, else the newest), or None. Checkpoints."""
         found = await self._actor.ask(lambda now: steering.resolve(self._actor.ledger, id_or_name))
-        return Job._create(self._actor, found[0]) if found else None
+        return job_handle(self._actor, found[0]) if found else None
 
     def jobs(
         self,
@@ -293,7 +292,7 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
         if isinstance(result, list):
             return [self._shown(one) for one in result]
         if isinstance(result, JobRecord):
-            return Job._create(self._actor, result)
+            return job_handle(self._actor, result)
         return Run._create(self._actor, result) if isinstance(result, RunRecord) else result
 
     @asynccontextmanager
@@ -485,7 +484,7 @@ class _Handles:
     actor: Actor
 
     def job(self, record: JobRecord) -> Job[Any]:
-        return Job._create(self.actor, record)
+        return job_handle(self.actor, record)
 
     def error_context(self, record: RunRecord) -> ErrorContext:
         return error_context(self.actor, record)

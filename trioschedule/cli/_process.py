@@ -55,7 +55,7 @@ class Command:
     identity: Identity | None = None
 
 
-async def run_command(command: Command, sink: LineSink, *, kill_after: float = 5.0) -> None:
+async def run_command(command: Command, sink: LineSink, *, kill_after: float = 3.0) -> None:
     """Run a command to its end.
 
     Cancelled, it sends SIGTERM to the process group, SIGKILL to what is left of it `kill_after` seconds later, and
@@ -70,13 +70,17 @@ async def run_command(command: Command, sink: LineSink, *, kill_after: float = 5
         CommandFailedError: it could not be started, exited with another code than 0, or was killed from outside.
     """
     process = await _started(command)
+    has_ended = False
     try:
         await _attended(process, command.stdin, sink)
-    except trio.Cancelled:
-        # Its last words are read while it cleans up: a full pipe would keep it from ending.
-        with trio.CancelScope(shield=True):
-            await _end_group(process, sink, kill_after)
-        raise
+        has_ended = True
+    finally:
+        with trio.CancelScope(shield=True):  # bounded by `_end_group` itself
+            if not has_ended:
+                await _end_group(process, sink, kill_after)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    await trio.aclose_forcefully(pipe)
     code = process.returncode
     assert code is not None
     if code < 0:
@@ -147,6 +151,7 @@ async def _end_group(process: trio.Process, sink: LineSink, kill_after: float) -
     """End every process of the group; the caller shields this, and it takes `kill_after` seconds and a bit at most."""
     group = process.pid
     async with trio.open_nursery() as nursery:
+        # Its last words are read while it cleans up: a full pipe would keep it from ending.
         nursery.start_soon(_read_lines, process.stdout, partial(sink, "stdout"))
         nursery.start_soon(_read_lines, process.stderr, partial(sink, "stderr"))
         _signal_group(group, signal.SIGTERM)
@@ -157,12 +162,8 @@ async def _end_group(process: trio.Process, sink: LineSink, kill_after: float) -
         # As long as a member is left the number cannot be anybody else's; once none is, nothing is sent.
         if process.returncode is None or _signal_group(group, 0):
             _signal_group(group, signal.SIGKILL)
-        with trio.move_on_after(_KILLED_SECONDS):
-            await process.wait()
-        nursery.cancel_scope.cancel()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            await trio.aclose_forcefully(pipe)
+        nursery.cancel_scope.deadline = trio.current_time() + _KILLED_SECONDS
+        await process.wait()
 
 
 def _signal_group(group: int, number: int) -> bool:

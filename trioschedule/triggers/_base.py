@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, TYPE_CHECKING, TypeVar, runtime_checkable
 
 from .._time import FIRST_US, LAST_US, US, from_us, to_us
 
@@ -41,6 +41,9 @@ Parts = tuple[tuple[Any, ...], dict[str, Any]]
 
 class BaseTrigger:
     """What the built-in triggers share: frozen values with an algebra, searched in integer microseconds."""
+
+    # Whether it names one slot, after which its job is over.
+    _ONE_SHOT: ClassVar[bool] = False
 
     __slots__ = ()
 
@@ -290,9 +293,7 @@ def is_elapsed(trigger: Trigger) -> bool:
 
 def is_one_shot(trigger: Trigger) -> bool:
     """Whether the trigger is `At` or `After`: one slot, and a job that is over when it is served."""
-    from ._simple import After, At
-
-    return isinstance(trigger, (At, After))
+    return isinstance(trigger, BaseTrigger) and trigger._ONE_SHOT
 
 
 def zone_of(trigger: Trigger) -> str | None:

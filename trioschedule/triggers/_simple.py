@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, final
+from typing import ClassVar, Final, TYPE_CHECKING, final
 
 import attrs
 
@@ -48,6 +48,8 @@ class At(BaseTrigger):
         TypeError: `when` is neither datetime nor text.
         ValueError: `when` is naive or no instant, or `tz` is no zone.
     """
+
+    _ONE_SHOT: ClassVar[bool] = True
 
     _us: int
     tz: str | None
@@ -145,6 +147,8 @@ class After(_OneSlot):
         TypeError: no length of time, or a value and units at once.
         ValueError: negative, not finite, over 365,000 days, or months and years, whose length is not fixed.
     """
+
+    _ONE_SHOT: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,0 +1,249 @@
+"""A scheduler in the foreground: what it runs, how it is shown, and how signals end it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, final
+
+import attrs
+import pendulum
+import trio
+
+from .. import Misfire, Overlap, Registry, Scheduler, current_run, open_scheduler
+from ._crontab import Entry, Problem
+from ._process import Command, CommandFailedError, Identity, Stream, run_command
+from ._show import Planned, Show
+
+SYSTEM_PATH: Final = "/usr/bin:/bin"
+_EVENTS: Final = 10_000
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Serving:
+    """How long, and how patiently at the end; `queues` and `tz` are those of `open_scheduler`."""
+
+    tz: str
+    title: str
+    seconds: float = math.inf
+    grace: float = 5.0
+    queues: Mapping[str, int | None] | None = None
+    registry: Registry | None = None
+
+
+@final
+class Stop:
+    """Asked to end: gently at first, at once the second time. What is called here may be called from sync code."""
+
+    def __init__(self) -> None:
+        self.gently = trio.Event()
+        self.at_once = trio.CancelScope()
+        self.reason = "stopped"
+
+    def ask(self, reason: str) -> None:
+        if self.gently.is_set():
+            self.at_once.cancel()
+        else:
+            self.reason = reason
+            self.gently.set()
+
+    def now(self) -> None:
+        """Nobody is there to watch any more."""
+        self.gently.set()
+        self.at_once.cancel()
+
+
+async def serve(
+    serving: Serving,
+    show: Show,
+    stop: Stop,
+    schedule: Callable[[Scheduler], Awaitable[Sequence[Planned]]],
+) -> None:
+    """Run a scheduler until it is asked to stop, its time is over or all its jobs are.
+
+    The first SIGTERM or SIGINT lets no further run start and gives `grace` seconds to those that are running, the
+    second cancels them at once. Returns when every run has ended and cleaned up.
+
+    Args:
+        serving: the settings.
+        show: is told everything.
+        stop: the way for others to end it.
+        schedule: puts the jobs into the scheduler and tells how to show them.
+    """
+    began = trio.current_time()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        # The readers outlive the scheduler: what happens while it shuts down is shown too.
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_heed, signals, stop)
+            async with trio.open_nursery() as watchers:
+                with stop.at_once:
+                    opening = open_scheduler(
+                        tz=serving.tz, queues=serving.queues, registry=serving.registry, shutdown_grace=serving.grace
+                    )
+                    async with opening as scheduler:
+                        await watchers.start(_watch, scheduler, show)
+                        show.start(serving.title, await schedule(scheduler), scheduler.now())
+                        readers.start_soon(_until_over, scheduler, stop, serving.seconds)
+                        await stop.gently.wait()
+                        show.stopping(stop.reason, serving.grace)
+            readers.cancel_scope.cancel()
+    show.summary(trio.current_time() - began)
+
+
+async def _heed(signals: trio.abc.AsyncResource, stop: Stop) -> None:
+    async for number in signals:  # type: ignore[attr-defined]
+        stop.ask(signal.Signals(number).name)
+
+
+async def _watch(
+    scheduler: Scheduler, show: Show, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    async with scheduler.open_events(capacity=_EVENTS) as happenings:
+        task_status.started()
+        async for event in happenings:
+            show.event(event)
+
+
+async def _until_over(scheduler: Scheduler, stop: Stop, seconds: float) -> None:
+    with trio.move_on_after(seconds):
+        await scheduler.wait_done()
+        if not stop.gently.is_set():
+            stop.ask("every job is over")
+        return
+    if not stop.gently.is_set():
+        stop.ask(f"{seconds:g} s are over")
+
+
+# --- crontabs -------------------------------------------------------------------------------------------------------
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Policies:
+    """What all lines of a crontab share."""
+
+    overlap: Overlap = Overlap.ALLOW
+    misfire: Misfire = Misfire.SKIP
+    timeout: float | None = None
+
+
+async def schedule_crontab(
+    commands: Sequence[tuple[Entry, Command]], policies: Policies, show: Show, scheduler: Scheduler
+) -> list[Planned]:
+    """One job a line. Those for the start come last, so that the table shows them as waiting, not as over."""
+    planned = []
+    for entry, command in commands:
+        sink = partial(_say, show, entry.name)
+        job = await scheduler.schedule(
+            entry.trigger, partial(run_command, command, sink), name=entry.name,
+            overlap=policies.overlap, misfire=policies.misfire, timeout=policies.timeout, meta={"line": entry.line},
+        )  # fmt: skip
+        planned.append(
+            Planned(name=entry.name, schedule=entry.schedule, next_run=job.next_run, what=entry.command, line=entry.line)
+        )
+    return planned
+
+
+def _say(show: Show, job: str, stream: Stream, line: str) -> None:
+    show.output(job, current_run().run_id, stream, line)
+
+
+def commands_of(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Command]], list[Problem]]:
+    """Each entry with the process it means here and now: whose, where, in which environment."""
+    commands, problems = [], []
+    for entry in entries:
+        try:
+            commands.append((entry, _command(entry)))
+        except LookupError as error:
+            problems.append(
+                Problem(line=entry.line, column=entry.user_column, field="user", message=str(error.args[0]))
+            )
+    return commands, problems
+
+
+def _command(entry: Entry) -> Command:
+    identity, own = _identity(entry.user)
+    environment = {**own, "SHELL": "/bin/sh", **entry.environment}
+    environment.pop("CRON_TZ", None)  # is for us; TZ is for the command
+    for fixed in ("LOGNAME", "USER"):
+        if fixed in own:
+            environment[fixed] = own[fixed]
+    home = environment.get("HOME", "")
+    return Command(
+        text=entry.command,
+        shell=environment["SHELL"] or "/bin/sh",
+        stdin=entry.stdin,
+        environment=environment,
+        directory=home if os.path.isdir(home) else None,
+        identity=identity,
+    )
+
+
+def _identity(user: str | None) -> tuple[Identity | None, dict[str, str]]:
+    """As whom, and the environment that comes with it.
+
+    Raises:
+        LookupError: there is no such user, or it is not for us to become that user.
+    """
+    import pwd
+
+    if user is None:
+        return None, dict(os.environ)
+    try:
+        entry = pwd.getpwnam(user)
+    except (KeyError, ValueError):
+        raise LookupError(f"there is no user {user!r} on this machine; without --system a line has no such column") from None
+    if entry.pw_uid == os.geteuid():
+        return None, dict(os.environ)
+    if os.geteuid() != 0:
+        raise LookupError(f"only root can run a command as {user!r}: start this as root, or as {user!r}")
+    groups = os.getgrouplist(user, entry.pw_gid)
+    identity = Identity(uid=entry.pw_uid, gid=entry.pw_gid, groups=tuple(groups))
+    # Nothing of root's environment is another user's business.
+    return identity, {"HOME": entry.pw_dir, "LOGNAME": user, "USER": user, "PATH": SYSTEM_PATH}
+
+
+# --- registries -----------------------------------------------------------------------------------------------------
+
+
+async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planned]:
+    """The declared jobs, which the scheduler has had from the start."""
+    planned = []
+    for job in await scheduler.jobs().list():
+        schedule = job.cron_expression or repr(job.trigger)
+        function = next((entry.fn for entry in registry if entry.name == job.name), None)
+        what = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', job.name)}"
+        planned.append(Planned(name=job.name, schedule=schedule, next_run=job.next_run, what=what))
+    return planned
+
+
+# --- log ------------------------------------------------------------------------------------------------------------
+
+
+def set_up_logging() -> None:
+    """Log to standard error. How a command ended is shown already; a traceback of ours would say nothing more."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_is_news)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, CommandFailedError)
+
+
+def local_zone() -> str:
+    """The IANA name of this machine's time zone, UTC if it has none."""
+    from ._crontab import zone_problem
+
+    for name in (os.environ.get("TZ", "").removeprefix(":"), pendulum.local_timezone().name):
+        if name and zone_problem(name) is None:
+            return name
+    return "UTC"
