@@ -518,6 +518,10 @@ class JobQuery(metaclass=NoPublicConstructor):
         self._actor = actor
         self._selection = selection
 
+    @property
+    def _ledger(self) -> Ledger:
+        return self._actor.ledger
+
     def __repr__(self) -> str:
         return f"<JobQuery {self._selection}>"
 

@@ -129,7 +129,9 @@ def current_run() -> RunContext:
 def run_of(owner: object) -> RunRecord | None:
     """The run of this owner in which the caller is, if it is in one."""
     attempt = _current.get()
-    return attempt.run if attempt is not None and attempt.owner is owner else None
+    if attempt is None or attempt.owner is not owner or attempt.run.is_over:
+        return None  # a task that a run left behind in somebody else's nursery is not inside of it any more
+    return attempt.run
 
 
 async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middleware]) -> None:

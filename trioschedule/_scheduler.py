@@ -436,12 +436,12 @@ class Group(_Schedules, metaclass=NoPublicConstructor):
         return await self.jobs().cancel(running=running, grace=grace)
 
     async def __aenter__(self) -> Group:
+        await trio.lowlevel.checkpoint()
         ledger = self._actor.ledger
         if ledger.closed:
             raise SchedulerClosedError(f"open_group({self.name!r}): the block that opened this scheduler is being left")
         if self.name in ledger.groups:
             raise ValueError(f"group {self.name!r} is open already; leave its block first, or give another name")
-        await trio.lowlevel.checkpoint()
         self._scope = trio.CancelScope()
         self._block = Block(self._scope.cancel)
         ledger.groups[self.name] = self._rules
@@ -458,11 +458,10 @@ class Group(_Schedules, metaclass=NoPublicConstructor):
         ledger = actor.ledger
         assert self._scope is not None
         with trio.CancelScope(shield=True):
-            # Closed for new jobs first, so that what is cancelled here is all there will be.
-            del ledger.groups[self.name]
-            await self.jobs().cancel(running=None)
+            # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
+            del ledger.groups[self.name], actor.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
-            actor.group_blocks.pop(self.name)
+            await self.jobs().cancel()
         failures: list[BaseException] = [*self._block.failures]
         try:
             absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
@@ -511,8 +510,12 @@ class _Opening:
         services.start_soon(actor.run_pump, receive, partial(_execute, actor), name="trioschedule commands")
         if not actor.clock.is_virtual:
             services.start_soon(actor.watch_clock, name="trioschedule clock")
-        if self._registry is not None and (declared := self._registry.declared()):
+        try:
+            declared = self._registry.declared() if self._registry is not None else []
             actor.submit(schedule, actor.ledger, declared, actor.context_of_caller(), None).unwrap()
+        except Exception as exc:
+            await self.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
         return Scheduler._create(actor, self._send, self._registry)
 
     async def __aexit__(
@@ -523,6 +526,8 @@ class _Opening:
         returned = exc if self._runs.cancel_scope.cancel_called else None
         interrupted = await self._finish_runs(wait=exc is None)
         absorbed, others = await self._leave(interrupted or returned)
+        if interrupted is not None and others == [interrupted]:
+            absorbed, others = False, []
         failures: list[BaseException] = [*actor.block.failures, *others]
         if not failures:
             if interrupted is not None and not absorbed:
@@ -540,8 +545,8 @@ class _Opening:
                 actor.submit(partial(steering.close, actor.ledger, at_once=False))
                 with trio.move_on_after(self._grace):
                     await actor.quiet()
-        except trio.Cancelled as cancelled:
-            return cancelled  # the caller gives it back to the nursery, or raises it
+        except (trio.Cancelled, KeyboardInterrupt) as interruption:
+            return interruption  # the caller gives it to the nursery, or raises it
         finally:
             actor.submit(partial(steering.close, actor.ledger, at_once=True))
             self._runs.cancel_scope.cancel()
@@ -622,9 +627,10 @@ def open_scheduler(
             if limit is not None:
                 whole_number(f"queues[{name!r}]", limit, 1)
     zone(tz)
-    for one in (on_error, *middleware):
-        if one is not None and not callable(one):
-            raise TypeError(f"on_error and middleware must be callable, not {one!r}")
+    if on_error is not None and not callable(on_error):
+        raise TypeError(f"on_error must be callable, not {on_error!r}")
+    if not isinstance(middleware, Sequence) or not all(callable(one) for one in middleware):
+        raise TypeError(f"middleware must be a sequence of async functions (call_next, run), not {middleware!r}")
     if retention is not None and not isinstance(retention, Retention):
         raise TypeError(f"retention must be a Retention, not {retention!r}")
     if shutdown_grace != math.inf:

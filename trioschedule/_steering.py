@@ -53,6 +53,8 @@ def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRec
         ValueError: a handle of another scheduler.
         JobNotFoundError: ``strict``, and an id or a name that no job has.
     """
+    if getattr(target, "_ledger", ledger) is not ledger:
+        raise ValueError(f"{target!r} belongs to another scheduler")
     selection = target if isinstance(target, Selection) else getattr(target, "_selection", None)
     if isinstance(selection, Selection):
         return select(ledger, selection, strict=strict)
@@ -67,8 +69,6 @@ def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRec
     elif isinstance(target, int) and not isinstance(target, bool):
         job = ledger.store.job(target)
     elif isinstance(record := getattr(target, "_record", None), JobRecord):
-        if getattr(target, "_ledger", None) is not ledger:
-            raise ValueError(f"{target!r} belongs to another scheduler")
         job = ledger.store.job(record.id)
     else:
         raise TypeError(f"a target is a Job, an id, a name or a query, not {target!r}")

@@ -1,7 +1,8 @@
 """Crontabs: text in, entries and problems out. Pure: no file, no user database, no clock is looked at.
 
 The reading is that of Debian's cron, which most crontabs were written for: environment lines hold for the lines below
-them, nothing in them is expanded, ``%`` ends the command. One extension: ``@every 2s``.
+them, nothing in them is expanded, ``%`` ends the command. One extension: ``@every 2s``. And a comment for the shell,
+``# name: backup`` at the end of a command, is the name of the job.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _ENVIRONMENT: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z
 _WORD: Final = re.compile(r"[^ \t]+")
 _CURE: Final = re.compile(r"It takes (.*)", re.DOTALL)
 _PERCENT: Final = re.compile(r"(?<!\\)%")
+_NAME: Final = re.compile(r"\s#\s*name:\s*(\S(?:.*\S)?)\s*\Z")
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]")
 _LONGEST_NAME: Final = 20
 
@@ -111,15 +113,17 @@ class _Reader:
         self.problems: list[Problem] = []
         self.environment: dict[str, str] = {}
         self.names: set[str] = set()
+        self.has_extension = False
 
     def read(self, number: int, line: str) -> None:
         self.number = number
         stripped = line.strip(" \t")
         if not stripped or stripped.startswith("#"):
             return
+        if "\0" in line:
+            self.report(line.index("\0"), "line", "it holds a NUL, which no command can: delete it")
+            return
         try:
-            if "\0" in line:
-                raise _BadLineError(line.index("\0"), "line", "it holds a NUL, which no command can: delete it")
             match = _ENVIRONMENT.fullmatch(line)
             if match is not None:
                 self.assign(match)
@@ -179,7 +183,9 @@ class _Reader:
             raise _BadLineError(len(line), "command", "there is none: say what to run behind the schedule")
         command, stdin = split_percent(line[start:])
         if not command.strip():
-            raise _BadLineError(start, "command", "there is none before the '%', which begins its input; write \\% for a %")
+            raise _BadLineError(
+                start, "command", "there is none before the '%' that begins its input; write \\% for a %"
+            )
         if command.startswith(("* ", "*/")):
             cure = "a line has five fields and no seconds; for a rhythm of seconds write @every 10s"
             self.report(start, "command", f"it begins with '*', a sixth field? {cure}", "note")
@@ -199,16 +205,17 @@ class _Reader:
                 trigger = Every(period[0])
             except ValueError as error:
                 raise _BadLineError(period.start(), "period", _reason(error)) from None
-            self.report(first.start(), "schedule", "@every is an extension of trioschedule; cron would refuse it", "note")
+            if not self.has_extension:
+                self.has_extension = True
+                cause = "@every is an extension of trioschedule, which cron would refuse"
+                self.report(first.start(), "schedule", cause, "note")
             return f"{word} {period[0]}", trigger, period.end()
         if word not in NICKNAMES:
             known = ", ".join((*NICKNAMES, "@reboot", "@every"))
             raise _BadLineError(first.start(), "schedule", f"{first[0]!r} is none of {known}")
         return word, Cron(word, self.zone(), day="vixie"), first.end()
 
-    def fields(
-        self, first: re.Match[str], words: Iterator[re.Match[str]], line: str
-    ) -> tuple[str, Trigger, int]:
+    def fields(self, first: re.Match[str], words: Iterator[re.Match[str]], line: str) -> tuple[str, Trigger, int]:
         found = [first]
         for name in FIELDS[1:]:
             cure = "a line has minute, hour, day of month, month, day of week and the command"
@@ -274,7 +281,10 @@ def split_percent(text: str) -> tuple[str, str | None]:
 
 
 def slug(command: str) -> str:
-    """A short name for a command: that of the script or program it runs."""
+    """A short name for a command: the one in a comment at its end, ``# name: backup``, else that of what it runs."""
+    given = _NAME.search(command)
+    if given is not None:
+        return _cut(given[1])
     rest = command
     while (match := _PREFIX.match(rest)) is not None:
         rest = rest[match.end() :]
@@ -285,7 +295,11 @@ def slug(command: str) -> str:
         # `python -m tool` and `sh script.sh` are their argument; `sh -c '…'` has none worth a name.
         if script and "-c" not in words:
             program = script.rpartition("/")[2]
-    name = printable(program or command.split()[0])
+    return _cut(program or command.split()[0])
+
+
+def _cut(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

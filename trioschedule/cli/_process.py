@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, final
 
 import attrs
@@ -23,7 +24,7 @@ LineSink: TypeAlias = Callable[[Stream, str], None]
 _LONGEST_LINE: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 # How often a group that was asked to end is looked at; nothing tells when the last of several processes has gone.
-_POLL_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.05
 # After SIGKILL a process that hangs in the kernel may still hold its pipes; it is not waited for any longer than this.
 _KILLED_SECONDS: Final = 2.0
 
@@ -157,7 +158,7 @@ async def _end_group(process: trio.Process, sink: LineSink, kill_after: float) -
         _signal_group(group, signal.SIGTERM)
         with trio.move_on_after(kill_after):
             await process.wait()
-            while _signal_group(group, 0):
+            while _is_alive(group):  # noqa: ASYNC110 - they are nobody's event
                 await trio.sleep(_POLL_SECONDS)
         # As long as a member is left the number cannot be anybody else's; once none is, nothing is sent.
         if process.returncode is None or _signal_group(group, 0):
@@ -173,6 +174,23 @@ def _signal_group(group: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _is_alive(group: int) -> bool:
+    """Whether a process of the group is at work; one that has ended and waits to be buried by its parent is not."""
+    if not _signal_group(group, 0):
+        return False
+    states = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # pid (name) state parent group …; the name may hold spaces and parentheses.
+            state, _parent, its_group = path.read_bytes().rpartition(b")")[2].split()[:3]
+        except (OSError, ValueError):  # it is gone
+            continue
+        if int(its_group) == group:
+            states.append(state)
+    # Without /proc, as on macOS, a signal that found somebody is all there is to know.
+    return not states or any(state not in {b"Z", b"X"} for state in states)
 
 
 def signal_name(number: int) -> str:

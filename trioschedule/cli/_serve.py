@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, final
 
@@ -15,7 +16,7 @@ import attrs
 import pendulum
 import trio
 
-from .. import Misfire, Overlap, Registry, Scheduler, current_run, open_scheduler
+from .. import JobSpec, Misfire, Overlap, Registry, Scheduler, current_run, events, open_scheduler
 from ._crontab import Entry, Problem
 from ._process import Command, CommandFailedError, Identity, Stream, run_command
 from ._show import Planned, Show
@@ -77,37 +78,34 @@ async def serve(
         schedule: puts the jobs into the scheduler and tells how to show them.
     """
     began = trio.current_time()
+    opening = open_scheduler(
+        tz=serving.tz, queues=serving.queues, registry=serving.registry, shutdown_grace=serving.grace
+    )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        # The readers outlive the scheduler: what happens while it shuts down is shown too.
-        async with trio.open_nursery() as readers:
-            readers.start_soon(_heed, signals, stop)
-            async with trio.open_nursery() as watchers:
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(_heed, signals, stop)
+            # Events are read until the scheduler has ended: what happens while it shuts down is shown too.
+            async with AsyncExitStack() as late, trio.open_nursery() as watchers:
                 with stop.at_once:
-                    opening = open_scheduler(
-                        tz=serving.tz, queues=serving.queues, registry=serving.registry, shutdown_grace=serving.grace
-                    )
                     async with opening as scheduler:
-                        await watchers.start(_watch, scheduler, show)
+                        happenings = await late.enter_async_context(scheduler.open_events(capacity=_EVENTS))
                         show.start(serving.title, await schedule(scheduler), scheduler.now())
-                        readers.start_soon(_until_over, scheduler, stop, serving.seconds)
+                        watchers.start_soon(_watch, happenings, show)
+                        helpers.start_soon(_until_over, scheduler, stop, serving.seconds)
                         await stop.gently.wait()
                         show.stopping(stop.reason, serving.grace)
-            readers.cancel_scope.cancel()
+            helpers.cancel_scope.cancel()
     show.summary(trio.current_time() - began)
 
 
-async def _heed(signals: trio.abc.AsyncResource, stop: Stop) -> None:
-    async for number in signals:  # type: ignore[attr-defined]
+async def _heed(signals: AsyncIterator[int], stop: Stop) -> None:
+    async for number in signals:
         stop.ask(signal.Signals(number).name)
 
 
-async def _watch(
-    scheduler: Scheduler, show: Show, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    async with scheduler.open_events(capacity=_EVENTS) as happenings:
-        task_status.started()
-        async for event in happenings:
-            show.event(event)
+async def _watch(happenings: trio.MemoryReceiveChannel[events.Event], show: Show) -> None:
+    async for event in happenings:
+        show.event(event)
 
 
 async def _until_over(scheduler: Scheduler, stop: Stop, seconds: float) -> None:
@@ -136,18 +134,19 @@ class Policies:
 async def schedule_crontab(
     commands: Sequence[tuple[Entry, Command]], policies: Policies, show: Show, scheduler: Scheduler
 ) -> list[Planned]:
-    """One job a line. Those for the start come last, so that the table shows them as waiting, not as over."""
-    planned = []
-    for entry, command in commands:
-        sink = partial(_say, show, entry.name)
-        job = await scheduler.schedule(
-            entry.trigger, partial(run_command, command, sink), name=entry.name,
+    """One job a line, all in one batch."""
+    specs = [
+        JobSpec(
+            entry.trigger, partial(run_command, command, partial(_say, show, entry.name)), name=entry.name,
             overlap=policies.overlap, misfire=policies.misfire, timeout=policies.timeout, meta={"line": entry.line},
-        )  # fmt: skip
-        planned.append(
-            Planned(name=entry.name, schedule=entry.schedule, next_run=job.next_run, what=entry.command, line=entry.line)
         )
-    return planned
+        for entry, command in commands
+    ]  # fmt: skip
+    jobs = await scheduler.schedule_many(specs)
+    return [
+        Planned(name=entry.name, schedule=entry.schedule, next_run=job.next_run, what=entry.command, line=entry.line)
+        for (entry, _), job in zip(commands, jobs, strict=True)
+    ]
 
 
 def _say(show: Show, job: str, stream: Stream, line: str) -> None:
@@ -198,7 +197,7 @@ def _identity(user: str | None) -> tuple[Identity | None, dict[str, str]]:
     try:
         entry = pwd.getpwnam(user)
     except (KeyError, ValueError):
-        raise LookupError(f"there is no user {user!r} on this machine; without --system a line has no such column") from None
+        raise LookupError(f"there is no user {user!r} here; with --no-system a line has no such column") from None
     if entry.pw_uid == os.geteuid():
         return None, dict(os.environ)
     if os.geteuid() != 0:
@@ -215,11 +214,12 @@ def _identity(user: str | None) -> tuple[Identity | None, dict[str, str]]:
 async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planned]:
     """The declared jobs, which the scheduler has had from the start."""
     planned = []
-    for job in await scheduler.jobs().list():
-        schedule = job.cron_expression or repr(job.trigger)
-        function = next((entry.fn for entry in registry if entry.name == job.name), None)
-        what = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', job.name)}"
-        planned.append(Planned(name=job.name, schedule=schedule, next_run=job.next_run, what=what))
+    for entry in registry:
+        job = await scheduler.get(entry.name) if entry.trigger is not None else None
+        if job is not None:
+            schedule = job.cron_expression or repr(entry.trigger)
+            what = f"{getattr(entry.fn, '__module__', '')}.{getattr(entry.fn, '__qualname__', entry.name)}"
+            planned.append(Planned(name=entry.name, schedule=schedule, next_run=job.next_run, what=what))
     return planned
 
 
@@ -227,7 +227,7 @@ async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planne
 
 
 def set_up_logging() -> None:
-    """Log to standard error. How a command ended is shown already; a traceback of ours would say nothing more."""
+    """Log to standard error, except what is shown anyway: how a command ended, and time-outs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_is_news)
@@ -236,14 +236,17 @@ def set_up_logging() -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, CommandFailedError)
+    # The scheduler's own TimeoutError was never raised, so it has no traceback that would say more.
+    return not isinstance(error, CommandFailedError | TimeoutError) or (
+        isinstance(error, TimeoutError) and error.__traceback__ is not None
+    )
 
 
 def local_zone() -> str:
     """The IANA name of this machine's time zone, UTC if it has none."""
     from ._crontab import zone_problem
 
-    for name in (os.environ.get("TZ", "").removeprefix(":"), pendulum.local_timezone().name):
+    for name in (os.environ.get("TZ", "").removeprefix(":"), pendulum.now().timezone_name):
         if name and zone_problem(name) is None:
             return name
     return "UTC"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import json
 import os
 import sys
@@ -81,7 +81,9 @@ class Tallies:
 
 
 class Show(Protocol):
-    """Where everything goes."""
+    """Where everything goes; it keeps count."""
+
+    tallies: Tallies
 
     def problem(self, path: str, problem: Problem) -> None: ...
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None: ...
@@ -105,21 +107,25 @@ def seconds_text(seconds: float) -> str:
     return f"{days} d {rest // 3_600} h" if rest // 3_600 else f"{days} d"
 
 
+# Nobody needs to be told twice.
+_PLAIN_REASONS: Final = (None, "cancelled", "the scheduler was closed")
+
+
 def _outcome(event: events.RunFinished, seconds: float | None) -> tuple[str, str, str]:
     """Mark, style and words of an end."""
     took = "" if seconds is None else seconds_text(seconds)
     error = (event.error or "").partition("\n")[0]
-    error = error.removeprefix("trioschedule.cli._process.CommandFailedError: ")
+    error = printable(error).removeprefix("trioschedule.cli._process.CommandFailedError: ")
     match event.status:
         case RunStatus.SUCCEEDED:
-            return "ok", "green", f"ok, {took}"
+            return "ok", "green", f"ok, {took}" if took else "ok"
         case RunStatus.CANCELLED:
-            why = f": {event.reason}" if event.reason and event.reason != "cancelled" else ""
+            why = f": {event.reason}" if event.reason not in _PLAIN_REASONS else ""
             return "cancelled", "yellow", (f"cancelled after {took}" if took else "cancelled before it started") + why
         case RunStatus.TIMED_OUT:
-            return "failed", "bold red", f"timed out after {took}"
+            return "failed", "bold red", f"timed out after {took}" if took else "timed out"
         case _:
-            return "failed", "bold red", f"failed after {took}: {error}"
+            return "failed", "bold red", f"failed after {took}: {error}" if took else f"failed: {error}"
 
 
 _GLYPHS: Final = {
@@ -148,10 +154,8 @@ class _Console(Console):
 
 def _silence_stdout() -> None:
     """What is still buffered must not raise once more when the interpreter ends."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # not a real file, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, io.UnsupportedOperation):  # not a real file, as under a test
-        pass
 
 
 def no_reader() -> None:
@@ -191,14 +195,18 @@ class TextShow:
         self.console.print(Text.assemble((title, "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")))
         self.console.print()
         table = new_table("job", "schedule", "next", "in", "what")
+        table.columns[1].max_width = 24
         table.columns[3].justify = "right"
-        table.columns[4].overflow = "ellipsis"
+        # It alone gives way where there is little room.
+        table.columns[4].ratio = 1
+        table.expand = True
         for job in jobs:
-            following = "–" if job.next_run is None else _near(job.next_run, now)
-            left = "" if job.next_run is None else seconds_text(max(0.0, round((job.next_run - now).total_seconds())))
-            left = "now" if left == "0.00 s" else left
-            what = Text(printable(job.what), style="dim", no_wrap=True, overflow="ellipsis")
-            table.add_row(Text(job.name, style=self._styles[job.name]), job.schedule, following, left, what)
+            # Without a next time so soon: it was for the start, and is on its way.
+            following = "" if job.next_run is None else _near(job.next_run, now)
+            left = 0 if job.next_run is None else round(job.next_run.timestamp() - now.timestamp())
+            name = Text(job.name, style=self._styles[job.name])
+            what = Text(printable(job.what), style="dim")
+            table.add_row(name, job.schedule, following, seconds_text(left) if left > 0 else "now", what)
         self.console.print(table)
         self.console.print()
 
@@ -230,7 +238,8 @@ class TextShow:
                 words = f"again in {seconds_text(delay)}" + (f": {error}" if error else "")
                 self._line(at, name, "retry", "yellow", Text(printable(words), style="yellow"))
             case events.RunSkipped(reason=reason, count=count):
-                slots = f"{count} slots" if count and count > 1 else f"the slot {event.due.in_timezone(self._tz):%H:%M:%S}"
+                due = event.due.in_timezone(self._tz)
+                slots = f"{count} slots" if count and count > 1 else f"the slot {due:%H:%M:%S}"
                 self._line(at, name, "skipped", "yellow", Text(f"skipped {slots}: {reason}", style="yellow"))
             case events.ClockStepped(seconds=step):
                 words = f"the clock was set {'forward' if step > 0 else 'back'} by {seconds_text(abs(step))}"
@@ -273,7 +282,8 @@ class TextShow:
             self.console.print(table)
             self.console.print()
         runs = sum(count for status, count in total.items() if status != "skipped")
-        self.console.print(Text.assemble((f"{runs} run{'' if runs == 1 else 's'}", "bold"), f" in {seconds_text(seconds)}"))
+        counted = f"{runs} run{'' if runs == 1 else 's'}"
+        self.console.print(Text.assemble((counted, "bold"), f" in {seconds_text(seconds)}"))
 
 
 _ORDER: Final = ("succeeded", "failed", "timed_out", "cancelled", "interrupted", "skipped")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Final, Protocol, TYPE_CHECKING, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 from .._time import FIRST_US, LAST_US, US, from_us, to_us
 

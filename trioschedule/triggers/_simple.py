@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, Final, final
 
 import attrs
 
