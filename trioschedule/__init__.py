@@ -16,11 +16,14 @@ from ._errors import (
     TrioscheduleError,
 )
 from ._explain import Explanation
-from ._handles import ErrorContext, Job, JobQuery, Queue, QueueInfo, Run
+from ._groups import Group
+from ._handles import Job
+from ._queries import JobQuery, Queue, QueueInfo
 from ._records import JobStatus, RunError, RunStatus
 from ._registry import Registry
 from ._runner import RunContext, current_run
-from ._scheduler import Group, Scheduler, SchedulerStatistics, open_scheduler
+from ._runs import ErrorContext, Run
+from ._scheduler import Scheduler, SchedulerStatistics, open_scheduler
 from ._spec import Abort, JobOptions, JobSpec, Misfire, Overlap, Retention, Retry, Snooze, Unique, exponential
 from ._util import publish
 from .triggers import After, At, Cron, Daily, Delay, Every, Manual, Monthly, Trigger, Weekly, upcoming

@@ -22,18 +22,16 @@ import trio
 
 from . import events
 from ._clock import CHECK_EVERY, WallClock
+from ._failures import Failures
 from ._ledger import Effect, Ledger
 from ._records import BUSY, JobRecord, RunRecord
 from ._runner import Attempt, Middleware, perform
 from ._spec import ErrorHandler
-from ._time import from_us
 
 T = TypeVar("T")
 
 # A cleanup that takes longer than this after its cancellation is named in a warning and by explain().
 SLOW_CLEANUP: Final = 5.0
-# An error handler may take so long.
-HANDLER_TIMEOUT: Final = 10.0
 # While fewer attempts than this are at work, each report is a step of its own.
 FEW: Final = 4
 # The retention is looked at once in so many steps.
@@ -92,19 +90,6 @@ class Subscriber:
 
 @final
 @attrs.define(eq=False)
-class Block:
-    """A block whose owner wants failures to end it: the scheduler's or a group's."""
-
-    cancel: Callable[[], None]
-    failures: list[Exception] = attrs.field(factory=list)
-
-    def fail(self, error: Exception) -> None:
-        self.failures.append(error)
-        self.cancel()
-
-
-@final
-@attrs.define(eq=False)
 class _NextRun:
     """Somebody waits for the next run of a job to start."""
 
@@ -128,9 +113,9 @@ class Actor:
         self.ledger = ledger
         self.clock = clock
         self.handles = handles
-        self.on_error = on_error
-        self.block = Block(nursery.cancel_scope.cancel)
-        self.group_blocks: dict[str, Block] = {}
+        self.failures = Failures(
+            ledger, nursery, error_context=handles.error_context, submit=self.submit, on_error=on_error
+        )
         self.attempts: dict[int, Attempt] = {}
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
@@ -145,7 +130,6 @@ class Actor:
         self._armed = math.inf
         self._wake_us: int | None = None
         self._services: list[trio.CancelScope] = []
-        self._handlers = 0
         self._run_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
         self._job_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
         self._next_waiters: defaultdict[int, _NextRun] = defaultdict(_NextRun)
@@ -158,7 +142,7 @@ class Actor:
             Effect.CANCEL: self._cancel,
             Effect.CANCEL_LATER: self._cancel_later,
             Effect.ENDED: self._run_ended,
-            Effect.FAILED: self._run_failed,
+            Effect.FAILED: self.failures.tell,
             Effect.OVER: self._job_over,
             Effect.EVENT: self._broadcast,
         }
@@ -382,55 +366,6 @@ class Actor:
         for subscriber in self.subscribers:
             subscriber.send(event)
 
-    # --- failures ---------------------------------------------------------------------------------------------
-
-    def _run_failed(self, run: RunRecord) -> None:
-        job, error = run.job, run.exception
-        logger.error(
-            "job %r: run %d for %s %s after %d attempt%s",
-            job.label, run.id, from_us(run.due).isoformat(), run.status.replace("_", " "), run.attempt,
-            "" if run.attempt == 1 else "s", exc_info=error,
-        )  # fmt: skip
-        group = run.options.group
-        rules = self.ledger.groups.get(group) if group is not None else None
-        handler = run.options.on_error or (rules.on_error if rules is not None else None) or self.on_error
-        if handler is not None:
-            self._handlers += 1
-            self._nursery.start_soon(self._call_handler, handler, run)
-        if isinstance(error, Exception) and (run.options.escalate or (rules is not None and rules.escalate)):
-            error.add_note(f"job {job.label!r}, slot {from_us(run.due).isoformat()}, attempt {run.attempt}")
-            (self.group_blocks.get(group or "") or self.block).fail(error)
-
-    async def _call_handler(self, handler: ErrorHandler, run: RunRecord) -> None:
-        """Call an error handler: bounded in time, and its own failure touches nothing else."""
-        problem: Exception | None = None
-        try:
-            with trio.move_on_after(HANDLER_TIMEOUT) as scope:
-                outcome = handler(self.handles.error_context(run))
-                if outcome is not None:
-                    await outcome
-            if scope.cancelled_caught:
-                problem = TimeoutError(f"the error handler took longer than {HANDLER_TIMEOUT:g} s")
-        except Exception as exc:  # noqa: BLE001 - logged with both exceptions
-            problem = exc
-        finally:
-            self._handlers -= 1
-            self._wake_watchers()
-        if problem is not None:
-            self.submit(self._handler_failed, run, problem)
-
-    def _handler_failed(self, run: RunRecord, problem: Exception, now: int) -> None:
-        self.ledger.counts["handlers failed"] += 1
-        logger.error(
-            "job %r: the error handler of run %d failed while it handled %r",
-            run.job.label, run.id, run.exception, exc_info=problem,
-        )  # fmt: skip
-        if self.ledger.listening:
-            event = events.HandlerFailed(
-                at_us=now, job_id=run.job.id, job_name=run.job.label, run_id=run.id, error=repr(problem)
-            )
-            self.ledger.emit(event)
-
     # --- waiting ----------------------------------------------------------------------------------------------
 
     async def run_over(self, run: RunRecord) -> None:
@@ -484,7 +419,7 @@ class Actor:
 
     async def quiet(self) -> None:
         """Wait until no attempt and no error handler is at work."""
-        while self.attempts or self._handlers:
+        while self.attempts or self.failures.handlers:
             await self._change()
 
     async def _change(self) -> None:

@@ -10,6 +10,7 @@ from . import _steering as steering, commands
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
+from ._util import safe_repr
 
 # What a command came to, and the runs whose cleanup a caller who waits has to wait for.
 Outcome = tuple[Any, Sequence[RunRecord]]
@@ -86,11 +87,3 @@ def _cancel(
 
 def _each(ledger: Ledger, target: Any, change: Callable[[JobRecord], bool], *, strict: bool) -> Outcome:
     return sum([change(job) for job in steering.resolve(ledger, target, strict=strict)]), ()
-
-
-def safe_repr(thing: object) -> str:
-    """A repr for messages, bounded, of things that may have any ``__repr__``."""
-    try:
-        return repr(thing)[:500]
-    except Exception:  # noqa: BLE001
-        return f"<{type(thing).__name__} without a repr>"

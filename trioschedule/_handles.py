@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
-import attrs
 import pendulum
 import trio
 
-from . import _steering as steering, commands
+from . import commands
 from ._actor import Actor
+from ._checks import whole_number
 from ._dispatch import execute
-from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError, JobNotFoundError
+from ._errors import JobCancelledError, JobNotCompletedError, JobNotFoundError
 from ._explain import Explanation, explain
 from ._plan import job_status
-from ._records import JobRecord, JobStatus, RunError, RunRecord, RunStatus, Selection
+from ._records import JobRecord, JobStatus, RunRecord
 from ._runner import run_of
-from ._spec import positive_number, whole_number
-from ._time import US, from_us
+from ._runs import Run
+from ._time import from_us
 from ._util import NoPublicConstructor
 from .triggers import Cron, Trigger, zone_of
 
@@ -43,166 +43,6 @@ async def ask(actor: Actor, command: commands.Command) -> Any:
 
 
 # --- handles --------------------------------------------------------------------------------------------------
-
-
-@final
-class Run(Generic[T_co], metaclass=NoPublicConstructor):
-    """One run of a job: what it did, or does, for one slot."""
-
-    __slots__ = ("_actor", "_record")
-
-    def __init__(self, actor: Actor, record: RunRecord) -> None:
-        self._actor = actor
-        self._record = record
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and other._record is self._record
-
-    def __hash__(self) -> int:
-        return hash((id(self._actor), self._record.id))
-
-    def __repr__(self) -> str:
-        return f"<Run {self.id} of {self._record.job.label!r} for {self.due.isoformat()}: {self.status}>"
-
-    def _at(self, us: int | None) -> pendulum.DateTime | None:
-        return None if us is None else from_us(us, zone_of(self._record.job.trigger) or self._actor.ledger.tz)
-
-    @property
-    def id(self) -> int:
-        """Its number, unique in the scheduler."""
-        return self._record.id
-
-    @property
-    def job_id(self) -> int:
-        """The id of its job."""
-        return self._record.job.id
-
-    @property
-    def due(self) -> pendulum.DateTime:
-        """The slot: the exact instant that the trigger named (of a manual run: when it was asked for)."""
-        return cast("pendulum.DateTime", self._at(self._record.due))
-
-    @property
-    def last_due(self) -> pendulum.DateTime:
-        """The last slot that this record stands for; later than `due` only if several slots were skipped together."""
-        last = self._record.last_due
-        return self.due if last is None else cast("pendulum.DateTime", self._at(last))
-
-    @property
-    def slots(self) -> int | None:
-        """How many slots this record stands for; None where counting them would cost too much."""
-        return 1 if self._record.last_due is None else self._record.count
-
-    @property
-    def kind(self) -> str:
-        """Why it exists: "slot", "catch_up" or "manual"."""
-        return str(self._record.kind)
-
-    @property
-    def started_at(self) -> pendulum.DateTime | None:
-        """When its first attempt started."""
-        return self._at(self._record.started_at)
-
-    @property
-    def finished_at(self) -> pendulum.DateTime | None:
-        """When it ended, cleanup included."""
-        return self._at(self._record.finished_at)
-
-    @property
-    def attempt(self) -> int:
-        """The number of the latest attempt; 0 before the first."""
-        return self._record.attempt
-
-    @property
-    def status(self) -> RunStatus:
-        """Where it stands."""
-        return self._record.status
-
-    @property
-    def lateness(self) -> float | None:
-        """Seconds from the slot to the start of the first attempt; None if it never started."""
-        started = self._record.started_at
-        return None if started is None else max(0.0, (started - self._record.due) / US)
-
-    @property
-    def errors(self) -> tuple[RunError, ...]:
-        """One for each failed attempt, with its traceback as text."""
-        return self._record.errors
-
-    @property
-    def reason(self) -> str | None:
-        """Why it was SKIPPED or CANCELLED, or what else is worth knowing."""
-        return self._record.reason
-
-    @property
-    def exception(self) -> BaseException | None:
-        """What its last attempt raised."""
-        return self._record.exception
-
-    @property
-    def progress(self) -> tuple[float, str | None] | None:
-        """The fraction and the note that it last gave."""
-        return self._record.progress
-
-    @property
-    def cancel_requested(self) -> bool:
-        """Whether somebody asked it to end."""
-        return self._record.cancel_requested
-
-    def is_done(self) -> bool:
-        """Whether it has an outcome."""
-        return self._record.is_over
-
-    def result(self) -> T_co:
-        """What the function returned. Does not block.
-
-        Raises:
-            JobFailedError: it failed or timed out; ``__cause__`` is the exception.
-            JobCancelledError: it was cancelled.
-            JobNotCompletedError: it has not ended, or was skipped.
-        """
-        record = self._record
-        label = f"run {record.id} of job {record.job.label!r}"
-        match record.status:
-            case RunStatus.SUCCEEDED:
-                return cast("T_co", record.value)
-            case RunStatus.FAILED | RunStatus.TIMED_OUT:
-                what = record.errors[-1].message if record.errors else record.status
-                raise JobFailedError(f"{label} {record.status.replace('_', ' ')}: {what}") from record.exception
-            case RunStatus.CANCELLED:
-                raise JobCancelledError(f"{label} was cancelled: {record.reason}") from record.exception
-            case RunStatus.SKIPPED:
-                raise JobNotCompletedError(f"{label} was skipped: {record.reason}")
-            case _:
-                raise JobNotCompletedError(f"{label} is {record.status}; `await run.wait()` first")
-
-    async def wait(self) -> Run[T_co]:
-        """Wait until it has an outcome and has cleaned up; gives itself. A cancelled waiter harms nobody."""
-        await self._actor.run_over(self._record)
-        return self
-
-    async def cancel(self, *, grace: float = 0) -> bool:
-        """Cancel this run only; the job goes on. Returns when its cleanup has ended.
-
-        Args:
-            grace: seconds that it gets to end by itself, `cancel_requested` being set.
-
-        Returns:
-            Whether this call changed it. A run never waits for itself.
-        """
-        positive_number("grace", grace, zero=True)
-        record, origin = self._record, run_of(self._actor)
-
-        def apply(now: int) -> bool:
-            changed = not record.is_over and not record.cancel_requested
-            if not record.is_over:
-                self._actor.ledger.cancel_run(record, now, "cancelled", grace=grace)
-            return changed
-
-        changed = await self._actor.ask(apply)
-        if record is not origin:
-            await self._actor.run_over(record)
-        return changed
 
 
 @final
@@ -506,137 +346,3 @@ def job_handle(actor: Actor, record: JobRecord) -> Job[Any]:
     job._actor = actor
     job._record = record
     return job
-
-
-@final
-class JobQuery(metaclass=NoPublicConstructor):
-    """Some jobs, found anew at each call; made by `Scheduler.jobs`."""
-
-    __slots__ = ("_actor", "_selection")
-
-    def __init__(self, actor: Actor, selection: Selection) -> None:
-        self._actor = actor
-        self._selection = selection
-
-    @property
-    def _ledger(self) -> Ledger:
-        return self._actor.ledger
-
-    def __repr__(self) -> str:
-        return f"<JobQuery {self._selection}>"
-
-    async def list(self) -> list[Job[Any]]:
-        """The jobs, by id; those given as targets in that order."""
-        found = await self._actor.ask(lambda now: steering.select(self._actor.ledger, self._selection))
-        return [job_handle(self._actor, job) for job in found]
-
-    async def count(self) -> int:
-        """How many there are."""
-        return await self._actor.ask(lambda now: len(steering.select(self._actor.ledger, self._selection)))
-
-    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
-        """Cancel them, side by side, as `Job.cancel`; how many this changed."""
-        return int(await ask(self._actor, commands.Cancel(self, running=running, grace=grace)))
-
-    async def pause(self, reason: str | None = None) -> int:
-        """Pause them; how many were not paused."""
-        return int(await ask(self._actor, commands.Pause(self, reason=reason)))
-
-    async def resume(self) -> int:
-        """Resume them; how many were paused."""
-        return int(await ask(self._actor, commands.Resume(self)))
-
-    async def retry(self) -> int:
-        """Make them due now; how many that changed."""
-        return int(await ask(self._actor, commands.Retry(self)))
-
-    async def delete(self) -> int:
-        """Forget those that are not running; how many."""
-        return int(await ask(self._actor, commands.Delete(self)))
-
-    async def update(self, changes: Changes) -> Sequence[Job[Any]]:
-        """Change them as `Job.update`: all or, if one change is refused, none; gives the jobs."""
-        return [job_handle(self._actor, job) for job in await ask(self._actor, commands.Update(self, changes))]
-
-    async def run_now(self) -> int:
-        """Start a manual run of each; how many."""
-        return len(await ask(self._actor, commands.RunNow(self)))
-
-
-@final
-@attrs.frozen(kw_only=True)
-class QueueInfo:
-    """A queue: its limit (None: no limit), whether it is paused, how many runs are running and waiting."""
-
-    name: str
-    limit: int | None
-    paused: bool
-    running: int
-    waiting: int
-
-
-@final
-class Queue(metaclass=NoPublicConstructor):
-    """A named set of runs with a concurrency limit; from `Scheduler.queue`."""
-
-    __slots__ = ("_actor", "name")
-
-    def __init__(self, actor: Actor, name: str) -> None:
-        self._actor = actor
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<Queue {self.name!r}>"
-
-    async def pause(self) -> bool:
-        """Start nothing from it until `resume`; what runs goes on. Whether that changed it."""
-        return bool(await ask(self._actor, commands.PauseQueue(self.name)))
-
-    async def resume(self) -> bool:
-        """Start what waits in it, as far as there is room. Whether that changed it."""
-        return bool(await ask(self._actor, commands.ResumeQueue(self.name)))
-
-    async def scale(self, limit: int | None) -> bool:
-        """Set its limit, None for no limit; a smaller one interrupts nothing. Whether that changed it.
-
-        Raises:
-            ValueError: below 1; `pause` is meant.
-        """
-        return bool(await ask(self._actor, commands.ScaleQueue(self.name, limit)))
-
-    async def info(self) -> QueueInfo:
-        """Its limit and how full it is."""
-        await trio.lowlevel.checkpoint()
-        ledger = self._actor.ledger
-        rules = ledger.queues.get(self.name)
-        limit, paused = (None, False) if rules is None else (rules.limit, rules.paused)
-        store = ledger.store
-        running, waiting = store.active_in(self.name), store.waiting_in(self.name)
-        return QueueInfo(name=self.name, limit=limit, paused=paused, running=running, waiting=waiting)
-
-
-@final
-@attrs.frozen
-class ErrorContext:
-    """What an error handler gets: the exception, its traceback as text, and whose it is."""
-
-    exception: BaseException
-    traceback: str
-    job_name: str
-    group: str | None
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    run: Run[Any]
-
-
-def error_context(actor: Actor, record: RunRecord) -> ErrorContext:
-    assert record.exception is not None
-    return ErrorContext(
-        record.exception,
-        record.errors[-1].traceback if record.errors else "",
-        record.job.label,
-        record.options.group,
-        record.args,
-        record.kwargs,
-        Run._create(actor, record),
-    )

@@ -15,10 +15,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, final
 
-import attrs
-
 from . import events
 from ._errors import DuplicateJobError, SchedulerClosedError
+from ._identity import definition_differences, unique_key
 from ._plan import (
     Dropped,
     Ending,
@@ -32,8 +31,8 @@ from ._plan import (
     run_error,
     wake_time,
 )
-from ._records import ACTIVE, JobRecord, JobStatus, RunKind, RunRecord, RunStatus, Selection
-from ._spec import Abort, ErrorHandler, JobSpec, Options, Overlap, Retention, Snooze, Unique
+from ._records import ACTIVE, GroupRules, JobRecord, JobStatus, QueueRules, RunKind, RunRecord, RunStatus, Selection
+from ._spec import Abort, JobSpec, Overlap, Retention, Snooze, Unique
 from ._time import US, from_us
 from .stores import Store
 from .triggers import Delay, Manual, anchored, bind, is_one_shot, moved, next_us
@@ -60,25 +59,6 @@ class Effect(StrEnum):
     FAILED = "failed"  # RunRecord: log it, call error handlers, escalate
     OVER = "over"  # JobRecord: it is over
     EVENT = "event"  # Event
-
-
-@final
-@attrs.define
-class QueueRules:
-    """A queue's limit (None: no limit) and whether it is paused."""
-
-    limit: int | None = None
-    paused: bool = False
-
-
-@final
-@attrs.define(eq=False)
-class GroupRules:
-    """What an open group adds to its jobs: a limit, a handler, and what a failure does to its block."""
-
-    limit: int | None = None
-    on_error: ErrorHandler | None = None
-    escalate: bool = False
 
 
 @final
@@ -510,57 +490,3 @@ def _what_is_taken(spec: JobSpec, rival: JobRecord) -> str:
     if spec.name is not None and rival.name == spec.name:
         return f"job {spec.name!r} already exists"
     return f"job {rival.label!r} holds the unique key already"
-
-
-def definition_differences(old: JobRecord, new: JobRecord, *, named: bool) -> list[str]:
-    """In what two jobs are defined otherwise: triggers compared as bound at one instant, partials by their parts."""
-    differences = [
-        name
-        for name, one, other in (
-            ("function", old.fn, new.fn),
-            ("args", old.args, new.args),
-            ("kwargs", dict(old.kwargs), dict(new.kwargs)),
-            ("trigger", anchored(old.trigger, 0), anchored(new.trigger, 0)),
-        )
-        if one != other
-    ]
-    options = [field.name for field in attrs.fields(Options)]
-    differences += [name for name in options if getattr(old.options, name) != getattr(new.options, name)]
-    if named and old.name != new.name:
-        differences.append("name")
-    return differences
-
-
-def unique_key(unique: Unique, job: JobRecord) -> Hashable:
-    """What two jobs must not share.
-
-    Raises:
-        TypeError: the key is made of arguments that cannot be compared by value.
-    """
-    if unique.key is not None:
-        return unique.key
-    parts: dict[str, Any] = {
-        "function": job.fn,
-        "args": (job.args, job.kwargs),
-        "queue": job.options.queue,
-        "group": job.options.group,
-        "name": job.name,
-    }
-    key = tuple((part, _frozen(parts[part])) for part in unique.by)
-    try:
-        hash(key)
-    except TypeError as exc:
-        raise TypeError(
-            f"unique: the arguments {job.args!r} have no value to compare ({exc}); give Unique(key=…)"
-        ) from None
-    return key
-
-
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, Mapping):
-        return "map", frozenset((_frozen(key), _frozen(one)) for key, one in value.items())
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, tuple(_frozen(one) for one in value)
-    if isinstance(value, (set, frozenset)):
-        return "set", frozenset(value)
-    return value  # type: ignore[no-any-return]

@@ -14,7 +14,8 @@ from typing import Any, final
 
 import attrs
 
-from ._spec import Options, function_name
+from ._functions import function_name
+from ._spec import ErrorHandler, Options
 
 __all__ = ["JobStatus", "RunError", "RunStatus"]
 
@@ -198,3 +199,22 @@ class Selection:
     queue: str | None = None
     status: frozenset[JobStatus] | None = None
     name: str | None = None
+
+
+@final
+@attrs.define
+class QueueRules:
+    """A queue's limit (None: no limit) and whether it is paused."""
+
+    limit: int | None = None
+    paused: bool = False
+
+
+@final
+@attrs.define(eq=False)
+class GroupRules:
+    """What an open group adds to its jobs: a limit, a handler, and what a failure does to its block."""
+
+    limit: int | None = None
+    on_error: ErrorHandler | None = None
+    escalate: bool = False

@@ -7,7 +7,9 @@ from typing import Any, TypeVar, Unpack, final
 
 import attrs
 
-from ._spec import JobDefaults, JobSpec, check_call, checked_options, function_name, text
+from ._checks import text
+from ._functions import check_call, function_name
+from ._spec import JobDefaults, JobSpec, checked_options
 from .triggers import Trigger, check_trigger
 
 F = TypeVar("F", bound=Callable[..., Any])

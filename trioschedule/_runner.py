@@ -16,10 +16,11 @@ import attrs
 import pendulum
 import trio
 
+from ._checks import positive_number
 from ._clock import hold
+from ._functions import is_async
 from ._plan import Ending
 from ._records import RunRecord
-from ._spec import is_async, positive_number
 from ._time import from_us
 
 if TYPE_CHECKING:

@@ -6,41 +6,33 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, TypeVar, TypeVarTuple, Unpack, final, overload
+from typing import Any, Final, TypeVar, TypeVarTuple, final
 
 import attrs
 import pendulum
 import trio
 
 from . import _steering as steering, commands, events
-from ._actor import CHANNEL_CAPACITY, Actor, Block, Subscriber
+from ._actor import CHANNEL_CAPACITY, Actor, Subscriber
+from ._checks import member, positive_number, text, whole_number
 from ._clock import WallClock
-from ._dispatch import execute, safe_repr, schedule
-from ._errors import SchedulerClosedError
-from ._handles import ErrorContext, Job, JobQuery, Queue, Run, Running, ask, error_context, job_handle
-from ._ledger import GroupRules, Ledger
-from ._records import LIVE, JobRecord, JobStatus, RunRecord, RunStatus, Selection
+from ._dispatch import execute, schedule
+from ._groups import Group, Schedules
+from ._handles import Job, ask, job_handle
+from ._ledger import Ledger
+from ._queries import JobQuery, Queue
+from ._records import LIVE, GroupRules, JobRecord, JobStatus, RunRecord, RunStatus, Selection
 from ._registry import Registry
 from ._runner import Middleware, run_of
-from ._spec import (
-    ErrorHandler,
-    JobOptions,
-    JobSpec,
-    Retention,
-    member,
-    positive_number,
-    text,
-    unwrap,
-    whole_number,
-)
+from ._runs import ErrorContext, Run, error_context
+from ._spec import ErrorHandler, Retention
 from ._time import from_us, zone
-from ._util import NoPublicConstructor
+from ._util import NoPublicConstructor, safe_repr
 from .stores import MemoryStore
-from .triggers import Trigger
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -73,103 +65,8 @@ class SchedulerStatistics:
     next_wake: pendulum.DateTime | None
 
 
-class _Schedules:
-    """`schedule` and `schedule_many`, which a scheduler and a group offer alike."""
-
-    __slots__ = ()
-
-    _actor: Actor
-    _registry: Registry | None
-
-    def _group_name(self) -> str | None:
-        return None
-
-    @overload
-    async def schedule(
-        self,
-        trigger: Trigger,
-        fn: Callable[[*Ts], Awaitable[T]],
-        /,
-        *args: *Ts,
-        **options: Unpack[JobOptions],
-    ) -> Job[T]: ...
-
-    @overload
-    async def schedule(
-        self,
-        trigger: Trigger,
-        fn: Callable[[*Ts], T],
-        /,
-        *args: *Ts,
-        **options: Unpack[JobOptions],
-    ) -> Job[T]: ...
-
-    # mypy cannot match an unpacked TypedDict with any other keyword arguments, though these accept everything.
-    async def schedule(  # type: ignore[misc]
-        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Any
-    ) -> Job[Any]:
-        """Schedule a job: call ``fn(*args)`` whenever the trigger says.
-
-        Checkpoints; cancelled before it acts or not at all. With ``if_exists="replace"`` it returns when the replaced
-        job's cleanup has ended.
-
-        Args:
-            trigger: when.
-            fn: an async function; a plain one runs in a worker thread. Keyword arguments by `functools.partial`.
-            args: its positional arguments.
-            options: see `JobOptions` and the reference.
-
-        Raises:
-            TypeError, ValueError: an argument is wrong; the message names it, and nothing was stored.
-            DuplicateJobError: a live job has this name or unique key.
-            SchedulerClosedError: the block is being left.
-        """
-        actor = self._actor
-        spec = self._spec(trigger, fn, args, options)
-        records, runs = await actor.ask(schedule, actor.ledger, (spec,), actor.context_of_caller(), run_of(actor))
-        if runs:
-            await actor.all_over(runs)
-        return job_handle(actor, records[0])
-
-    async def schedule_many(self, specs: Iterable[JobSpec]) -> list[Job[Any]]:
-        """Schedule many jobs in one batch: all or none.
-
-        Raises:
-            As `schedule`.
-        """
-        checked = []
-        for spec in specs:
-            if not isinstance(spec, JobSpec):
-                raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
-            checked.append(self._adopt(spec))
-        actor = self._actor
-        records, runs = await actor.ask(schedule, actor.ledger, checked, actor.context_of_caller(), run_of(actor))
-        await actor.all_over(runs)
-        return [job_handle(actor, record) for record in records]
-
-    def _spec(
-        self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
-    ) -> JobSpec:
-        if self._registry is not None:
-            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
-        group = self._group_name()
-        if group is not None:
-            if options.get("group", group) != group:
-                raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {options['group']!r}")
-            options = {**options, "group": group}
-        return JobSpec(trigger, fn, args, **options)
-
-    def _adopt(self, spec: JobSpec) -> JobSpec:
-        group = self._group_name()
-        if group is None or spec.options.group == group:
-            return spec
-        if spec.options.group is not None:
-            raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
-        return spec.in_group(group)
-
-
 @final
-class Scheduler(_Schedules, metaclass=NoPublicConstructor):
+class Scheduler(Schedules, metaclass=NoPublicConstructor):
     """Schedules jobs, and steers them; from `open_scheduler`."""
 
     __slots__ = ("_actor", "_channel", "_registry")
@@ -328,7 +225,7 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
         """
         if handler is not None and not callable(handler):
             raise TypeError(f"on_error takes a callable, not {handler!r}")
-        self._actor.on_error = handler
+        self._actor.failures.on_error = handler
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
@@ -407,76 +304,6 @@ class Scheduler(_Schedules, metaclass=NoPublicConstructor):
 
 
 @final
-class Group(_Schedules, metaclass=NoPublicConstructor):
-    """Jobs with one lifetime; from `Scheduler.open_group`."""
-
-    __slots__ = ("_actor", "_block", "_registry", "_rules", "_scope", "name")
-
-    def __init__(self, actor: Actor, registry: Registry | None, name: str, rules: GroupRules) -> None:
-        self._actor = actor
-        self._registry = registry
-        self.name = name
-        self._rules = rules
-        self._scope: trio.CancelScope | None = None
-
-    def __repr__(self) -> str:
-        return f"<Group {self.name!r}>"
-
-    def _group_name(self) -> str:
-        if self._actor.ledger.groups.get(self.name) is not self._rules:
-            raise SchedulerClosedError(f"group {self.name!r} is not open")
-        return self.name
-
-    def jobs(self) -> JobQuery:
-        """Its jobs that are not over."""
-        return JobQuery._create(self._actor, Selection(group=self.name))
-
-    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
-        """Cancel its jobs and wait for their cleanup; the group stays open. How many this changed."""
-        return await self.jobs().cancel(running=running, grace=grace)
-
-    async def __aenter__(self) -> Group:
-        await trio.lowlevel.checkpoint()
-        ledger = self._actor.ledger
-        if ledger.closed:
-            raise SchedulerClosedError(f"open_group({self.name!r}): the block that opened this scheduler is being left")
-        if self.name in ledger.groups:
-            raise ValueError(f"group {self.name!r} is open already; leave its block first, or give another name")
-        self._scope = trio.CancelScope()
-        self._block = Block(self._scope.cancel)
-        ledger.groups[self.name] = self._rules
-        self._actor.group_blocks[self.name] = self._block
-        if self._rules.limit is not None:
-            ledger.group_limits[self.name] = self._rules.limit
-        self._scope.__enter__()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> bool:
-        actor = self._actor
-        ledger = actor.ledger
-        assert self._scope is not None
-        with trio.CancelScope(shield=True):
-            # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
-            del ledger.groups[self.name], actor.group_blocks[self.name]
-            ledger.group_limits.pop(self.name, None)
-            await self.jobs().cancel()
-        failures: list[BaseException] = [*self._block.failures]
-        try:
-            absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
-        except BaseExceptionGroup as rest:
-            if not failures:
-                raise
-            absorbed, exc = False, rest
-        if failures:
-            if exc is not None and not absorbed:
-                failures.insert(0, exc)
-            raise BaseExceptionGroup(f"jobs of group {self.name!r} failed", failures) from None
-        return absorbed
-
-
-@final
 class _Handles:
     """How the actor shows rows to user code."""
 
@@ -528,7 +355,7 @@ class _Opening:
         absorbed, others = await self._leave(interrupted or returned)
         if interrupted is not None and others == [interrupted]:
             absorbed, others = False, []
-        failures: list[BaseException] = [*actor.block.failures, *others]
+        failures: list[BaseException] = [*actor.failures.block.failures, *others]
         if not failures:
             if interrupted is not None and not absorbed:
                 raise interrupted
@@ -629,7 +456,7 @@ def open_scheduler(
     zone(tz)
     if on_error is not None and not callable(on_error):
         raise TypeError(f"on_error must be callable, not {on_error!r}")
-    if not isinstance(middleware, Sequence) or not all(callable(one) for one in middleware):
+    if not isinstance(middleware, (list, tuple)) or not all(callable(one) for one in middleware):
         raise TypeError(f"middleware must be a sequence of async functions (call_next, run), not {middleware!r}")
     if retention is not None and not isinstance(retention, Retention):
         raise TypeError(f"retention must be a Retention, not {retention!r}")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from types import FunctionType, MappingProxyType, MethodType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, final
 
 import attrs
 
+from ._checks import member, positive_number, text, whole_number
+from ._functions import check_call, function_name, is_async, unwrap
 from .triggers import Trigger, check_trigger
 
 if TYPE_CHECKING:
-    from ._handles import ErrorContext, Job
+    from ._handles import Job
+    from ._runs import ErrorContext
 
 __all__ = [
     "Abort", "ErrorHandler", "JobOptions", "JobSpec", "Misfire", "Overlap", "Retention", "Retry", "Snooze",
     "Unique", "exponential",
 ]  # fmt: skip
-
-E = TypeVar("E", bound=StrEnum)
 
 IfExists: TypeAlias = Literal["error", "skip", "replace"]
 RunIn: TypeAlias = Literal["task", "thread", "process"]
@@ -199,42 +198,7 @@ class Retention:
         whole_number("Retention(count)", self.count, 0)
 
 
-# --- checks that name the argument, the rule, the value and the cure ------------------------------------------
-
-
-def positive_number(name: str, value: object, *, zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be {'zero or more' if zero else 'above zero'} and finite, not {value!r}")
-    if value > 1e10:
-        raise ValueError(f"{name} must be at most 1e10 (seconds: three centuries), not {value!r}")
-    return value
-
-
-def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < low or (high is not None and value > high):
-        bound = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise ValueError(f"{name} must be {bound}, not {value!r}")
-    return value
-
-
-def text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {value!r}")
-    if not value.strip() or "\0" in value or len(value) > 255:
-        raise ValueError(f"{name} must be 1 to 255 characters, not blank and without NUL, not {value!r}")
-    return value
-
-
-def member(name: str, kind: type[E], value: object) -> E:
-    try:
-        return kind(value)  # type: ignore[arg-type]
-    except ValueError:
-        names = ", ".join(repr(str(one)) for one in kind)
-        raise ValueError(f"{name} must be one of {names}, not {value!r}") from None
+# --- the options --------------------------------------------------------------------------------------------
 
 
 def _one_of(*choices: str) -> Callable[[str, object], object]:
@@ -419,84 +383,7 @@ class JobOptions(JobDefaults, total=False):
     if_exists: IfExists
 
 
-# --- the function and its arguments ---------------------------------------------------------------------------
-
-_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-
-
-def is_async(fn: object) -> bool:
-    """Whether calling ``fn`` gives a coroutine.
-
-    That is an async function, a partial or bound method of one, or an object whose ``__call__`` is one.
-    """
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
-        return True
-    while isinstance(fn, partial):
-        fn = fn.func
-    if inspect.iscoroutinefunction(fn):
-        return True
-    return not isinstance(fn, (FunctionType, MethodType, type)) and inspect.iscoroutinefunction(
-        getattr(fn, "__call__", None)  # noqa: B004
-    )
-
-
-def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuse arguments that ``fn`` cannot take, in the caller, before anything is stored.
-
-    Plain functions are counted without `inspect.signature`, which costs as much as scheduling itself.
-
-    Raises:
-        TypeError: not a function, a coroutine or generator in its place, or arguments that do not fit.
-    """
-    plain = fn
-    bound = 0
-    if type(fn) is MethodType:
-        plain, bound = fn.__func__, 1
-    if type(plain) is FunctionType:
-        code = plain.__code__
-        flags = code.co_flags
-        if flags & _GENERATORS:
-            raise TypeError(f"{fn!r} is a generator function; a job is an async function or a plain one")
-        if not kwargs and not code.co_kwonlyargcount and not hasattr(plain, "__wrapped__"):
-            most = code.co_argcount - bound
-            given = len(args)
-            if (given <= most or flags & inspect.CO_VARARGS) and given >= most - len(plain.__defaults__ or ()):
-                return
-    elif inspect.iscoroutine(fn) or inspect.isawaitable(fn):
-        if inspect.iscoroutine(fn):
-            fn.close()
-        raise TypeError(
-            f"schedule() takes the function itself and its arguments, not the coroutine {fn!r}: leave out the call"
-        )
-    elif not callable(fn):
-        raise TypeError(f"schedule() takes a function to run, not {fn!r}")
-    try:
-        signature = inspect.signature(fn)
-    except ValueError:  # some builtins tell nobody; the call itself will
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as exc:
-        raise TypeError(
-            f"{function_name(fn)}{signature} cannot be called with args={args!r}, kwargs={dict(kwargs)!r}: {exc}"
-        ) from None
-
-
-def function_name(fn: Any) -> str:
-    """The function's own name, for default job names and messages."""
-    return str(getattr(fn, "__name__", None) or type(fn).__name__)
-
-
-def unwrap(fn: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
-    """Take partials apart, so that a job shows, compares and updates the function, ``args`` and ``kwargs``."""
-    kwargs: dict[str, Any] = {}
-    while isinstance(fn, partial):
-        args = fn.args + args
-        kwargs = {**fn.keywords, **kwargs}
-        fn = fn.func
-    return fn, args, kwargs
-
+# --- jobs ---------------------------------------------------------------------------------------------------
 
 _NO_KWARGS: Final[Mapping[str, Any]] = MappingProxyType({})
 

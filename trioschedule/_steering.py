@@ -13,20 +13,13 @@ from typing import Any, Final
 import attrs
 
 from . import events
+from ._checks import positive_number, whole_number
 from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
-from ._ledger import Ledger, QueueRules
+from ._functions import check_call, is_async, unwrap
+from ._ledger import Ledger
 from ._plan import Dropped, first_slot, job_status
-from ._records import ACTIVE, JobRecord, JobStatus, Pause, RunKind, RunRecord, RunStatus, Selection
-from ._spec import (
-    Options,
-    Retry,
-    check_call,
-    checked_options,
-    is_async,
-    positive_number,
-    unwrap,
-    whole_number,
-)
+from ._records import ACTIVE, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
+from ._spec import Options, Retry, checked_options
 from ._time import US, from_us, instant_us
 from .triggers import (
     At,

@@ -26,3 +26,11 @@ def publish(namespace: dict[str, Any], module: str) -> None:
         thing = namespace[name]
         if getattr(thing, "__module__", "").startswith("trioschedule."):
             thing.__module__ = module
+
+
+def safe_repr(thing: object) -> str:
+    """A repr for messages, bounded, of things that may have any ``__repr__``."""
+    try:
+        return repr(thing)[:500]
+    except Exception:  # noqa: BLE001
+        return f"<{type(thing).__name__} without a repr>"

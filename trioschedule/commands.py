@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias, final
 
 import attrs
 
-from ._spec import JobSpec, positive_number, text, whole_number
+from ._checks import positive_number, text, whole_number
+from ._spec import JobSpec
 
 __all__ = [
     "Cancel", "Command", "Delete", "Pause", "PauseQueue", "Resume", "ResumeQueue", "Retry", "RunNow", "ScaleQueue",

@@ -228,7 +228,7 @@ class _Reader:
 
     def unique(self, command: str) -> str:
         name = slug(command)
-        if name in self.names:
+        while name in self.names:
             name = f"{name}:{self.number}"
         self.names.add(name)
         return name

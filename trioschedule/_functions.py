@@ -1,0 +1,85 @@
+"""The functions that jobs call: what kind they are, and whether their arguments fit."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def is_async(fn: object) -> bool:
+    """Whether calling ``fn`` gives a coroutine.
+
+    That is an async function, a partial or bound method of one, or an object whose ``__call__`` is one.
+    """
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        return True
+    while isinstance(fn, partial):
+        fn = fn.func
+    if inspect.iscoroutinefunction(fn):
+        return True
+    return not isinstance(fn, (FunctionType, MethodType, type)) and inspect.iscoroutinefunction(
+        getattr(fn, "__call__", None)  # noqa: B004
+    )
+
+
+def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments that ``fn`` cannot take, in the caller, before anything is stored.
+
+    Plain functions are counted without `inspect.signature`, which costs as much as scheduling itself.
+
+    Raises:
+        TypeError: not a function, a coroutine or generator in its place, or arguments that do not fit.
+    """
+    plain = fn
+    bound = 0
+    if type(fn) is MethodType:
+        plain, bound = fn.__func__, 1
+    if type(plain) is FunctionType:
+        code = plain.__code__
+        flags = code.co_flags
+        if flags & _GENERATORS:
+            raise TypeError(f"{fn!r} is a generator function; a job is an async function or a plain one")
+        if not kwargs and not code.co_kwonlyargcount and not hasattr(plain, "__wrapped__"):
+            most = code.co_argcount - bound
+            given = len(args)
+            if (given <= most or flags & inspect.CO_VARARGS) and given >= most - len(plain.__defaults__ or ()):
+                return
+    elif inspect.iscoroutine(fn) or inspect.isawaitable(fn):
+        if inspect.iscoroutine(fn):
+            fn.close()
+        raise TypeError(
+            f"schedule() takes the function itself and its arguments, not the coroutine {fn!r}: leave out the call"
+        )
+    elif not callable(fn):
+        raise TypeError(f"schedule() takes a function to run, not {fn!r}")
+    try:
+        signature = inspect.signature(fn)
+    except ValueError:  # some builtins tell nobody; the call itself will
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as exc:
+        raise TypeError(
+            f"{function_name(fn)}{signature} cannot be called with args={args!r}, kwargs={dict(kwargs)!r}: {exc}"
+        ) from None
+
+
+def function_name(fn: Any) -> str:
+    """The function's own name, for default job names and messages."""
+    return str(getattr(fn, "__name__", None) or type(fn).__name__)
+
+
+def unwrap(fn: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
+    """Take partials apart, so that a job shows, compares and updates the function, ``args`` and ``kwargs``."""
+    kwargs: dict[str, Any] = {}
+    while isinstance(fn, partial):
+        args = fn.args + args
+        kwargs = {**fn.keywords, **kwargs}
+        fn = fn.func
+    return fn, args, kwargs

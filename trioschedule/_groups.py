@@ -1,0 +1,191 @@
+"""Jobs with one lifetime: `Group`, and what a group and a scheduler have in common, `schedule`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar, TypeVarTuple, Unpack, final, overload
+
+import trio
+
+from ._actor import Actor
+from ._dispatch import schedule
+from ._errors import SchedulerClosedError
+from ._failures import Block
+from ._functions import unwrap
+from ._handles import Job, Running, job_handle
+from ._queries import JobQuery
+from ._records import GroupRules, Selection
+from ._registry import Registry
+from ._runner import run_of
+from ._spec import JobOptions, JobSpec
+from ._util import NoPublicConstructor
+from .triggers import Trigger
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Schedules:
+    """`schedule` and `schedule_many`, which a scheduler and a group offer alike."""
+
+    __slots__ = ()
+
+    _actor: Actor
+    _registry: Registry | None
+
+    def _group_name(self) -> str | None:
+        return None
+
+    @overload
+    async def schedule(
+        self,
+        trigger: Trigger,
+        fn: Callable[[*Ts], Awaitable[T]],
+        /,
+        *args: *Ts,
+        **options: Unpack[JobOptions],
+    ) -> Job[T]: ...
+
+    @overload
+    async def schedule(
+        self,
+        trigger: Trigger,
+        fn: Callable[[*Ts], T],
+        /,
+        *args: *Ts,
+        **options: Unpack[JobOptions],
+    ) -> Job[T]: ...
+
+    # mypy cannot match an unpacked TypedDict with any other keyword arguments, though these accept everything.
+    async def schedule(  # type: ignore[misc]
+        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Any
+    ) -> Job[Any]:
+        """Schedule a job: call ``fn(*args)`` whenever the trigger says.
+
+        Checkpoints; cancelled before it acts or not at all. With ``if_exists="replace"`` it returns when the replaced
+        job's cleanup has ended.
+
+        Args:
+            trigger: when.
+            fn: an async function; a plain one runs in a worker thread. Keyword arguments by `functools.partial`.
+            args: its positional arguments.
+            options: see `JobOptions` and the reference.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong; the message names it, and nothing was stored.
+            DuplicateJobError: a live job has this name or unique key.
+            SchedulerClosedError: the block is being left.
+        """
+        actor = self._actor
+        spec = self._spec(trigger, fn, args, options)
+        records, runs = await actor.ask(schedule, actor.ledger, (spec,), actor.context_of_caller(), run_of(actor))
+        if runs:
+            await actor.all_over(runs)
+        return job_handle(actor, records[0])
+
+    async def schedule_many(self, specs: Iterable[JobSpec]) -> list[Job[Any]]:
+        """Schedule many jobs in one batch: all or none.
+
+        Raises:
+            As `schedule`.
+        """
+        checked = []
+        for spec in specs:
+            if not isinstance(spec, JobSpec):
+                raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
+            checked.append(self._adopt(spec))
+        actor = self._actor
+        records, runs = await actor.ask(schedule, actor.ledger, checked, actor.context_of_caller(), run_of(actor))
+        await actor.all_over(runs)
+        return [job_handle(actor, record) for record in records]
+
+    def _spec(
+        self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> JobSpec:
+        if self._registry is not None:
+            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
+        group = self._group_name()
+        if group is not None:
+            if options.get("group", group) != group:
+                raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {options['group']!r}")
+            options = {**options, "group": group}
+        return JobSpec(trigger, fn, args, **options)
+
+    def _adopt(self, spec: JobSpec) -> JobSpec:
+        group = self._group_name()
+        if group is None or spec.options.group == group:
+            return spec
+        if spec.options.group is not None:
+            raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
+        return spec.in_group(group)
+
+
+@final
+class Group(Schedules, metaclass=NoPublicConstructor):
+    """Jobs with one lifetime; from `Scheduler.open_group`."""
+
+    __slots__ = ("_actor", "_block", "_registry", "_rules", "_scope", "name")
+
+    def __init__(self, actor: Actor, registry: Registry | None, name: str, rules: GroupRules) -> None:
+        self._actor = actor
+        self._registry = registry
+        self.name = name
+        self._rules = rules
+        self._scope: trio.CancelScope | None = None
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name!r}>"
+
+    def _group_name(self) -> str:
+        if self._actor.ledger.groups.get(self.name) is not self._rules:
+            raise SchedulerClosedError(f"group {self.name!r} is not open")
+        return self.name
+
+    def jobs(self) -> JobQuery:
+        """Its jobs that are not over."""
+        return JobQuery._create(self._actor, Selection(group=self.name))
+
+    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
+        """Cancel its jobs and wait for their cleanup; the group stays open. How many this changed."""
+        return await self.jobs().cancel(running=running, grace=grace)
+
+    async def __aenter__(self) -> Group:
+        await trio.lowlevel.checkpoint()
+        ledger = self._actor.ledger
+        if ledger.closed:
+            raise SchedulerClosedError(f"open_group({self.name!r}): the block that opened this scheduler is being left")
+        if self.name in ledger.groups:
+            raise ValueError(f"group {self.name!r} is open already; leave its block first, or give another name")
+        self._scope = trio.CancelScope()
+        self._block = Block(self._scope.cancel)
+        ledger.groups[self.name] = self._rules
+        self._actor.failures.group_blocks[self.name] = self._block
+        if self._rules.limit is not None:
+            ledger.group_limits[self.name] = self._rules.limit
+        self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        actor = self._actor
+        ledger = actor.ledger
+        assert self._scope is not None
+        with trio.CancelScope(shield=True):
+            # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
+            del ledger.groups[self.name], actor.failures.group_blocks[self.name]
+            ledger.group_limits.pop(self.name, None)
+            await self.jobs().cancel()
+        failures: list[BaseException] = [*self._block.failures]
+        try:
+            absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
+        except BaseExceptionGroup as rest:
+            if not failures:
+                raise
+            absorbed, exc = False, rest
+        if failures:
+            if exc is not None and not absorbed:
+                failures.insert(0, exc)
+            raise BaseExceptionGroup(f"jobs of group {self.name!r} failed", failures) from None
+        return absorbed

@@ -1,0 +1,66 @@
+"""When two jobs are the same: by definition for ``if_exists="skip"``, by key for ``unique``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import attrs
+
+from ._records import JobRecord
+from ._spec import Options, Unique
+from .triggers import anchored
+
+
+def definition_differences(old: JobRecord, new: JobRecord, *, named: bool) -> list[str]:
+    """In what two jobs are defined otherwise: triggers compared as bound at one instant, partials by their parts."""
+    differences = [
+        name
+        for name, one, other in (
+            ("function", old.fn, new.fn),
+            ("args", old.args, new.args),
+            ("kwargs", dict(old.kwargs), dict(new.kwargs)),
+            ("trigger", anchored(old.trigger, 0), anchored(new.trigger, 0)),
+        )
+        if one != other
+    ]
+    options = [field.name for field in attrs.fields(Options)]
+    differences += [name for name in options if getattr(old.options, name) != getattr(new.options, name)]
+    if named and old.name != new.name:
+        differences.append("name")
+    return differences
+
+
+def unique_key(unique: Unique, job: JobRecord) -> Hashable:
+    """What two jobs must not share.
+
+    Raises:
+        TypeError: the key is made of arguments that cannot be compared by value.
+    """
+    if unique.key is not None:
+        return unique.key
+    parts: dict[str, Any] = {
+        "function": job.fn,
+        "args": (job.args, job.kwargs),
+        "queue": job.options.queue,
+        "group": job.options.group,
+        "name": job.name,
+    }
+    key = tuple((part, _frozen(parts[part])) for part in unique.by)
+    try:
+        hash(key)
+    except TypeError as exc:
+        raise TypeError(
+            f"unique: the arguments {job.args!r} have no value to compare ({exc}); give Unique(key=…)"
+        ) from None
+    return key
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return "map", frozenset((_frozen(key), _frozen(one)) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__, tuple(_frozen(one) for one in value)
+    if isinstance(value, (set, frozenset)):
+        return "set", frozenset(value)
+    return value  # type: ignore[no-any-return]

@@ -1,0 +1,125 @@
+"""What users hold of many things: `JobQuery`, some jobs, and `Queue`, some runs with a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import attrs
+import trio
+
+from . import _steering as steering, commands
+from ._actor import Actor
+from ._handles import Changes, Job, Running, ask, job_handle
+from ._records import Selection
+from ._util import NoPublicConstructor
+
+if TYPE_CHECKING:
+    from ._ledger import Ledger
+
+
+@final
+class JobQuery(metaclass=NoPublicConstructor):
+    """Some jobs, found anew at each call; made by `Scheduler.jobs`."""
+
+    __slots__ = ("_actor", "_selection")
+
+    def __init__(self, actor: Actor, selection: Selection) -> None:
+        self._actor = actor
+        self._selection = selection
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._actor.ledger
+
+    def __repr__(self) -> str:
+        return f"<JobQuery {self._selection}>"
+
+    async def list(self) -> list[Job[Any]]:
+        """The jobs, by id; those given as targets in that order."""
+        found = await self._actor.ask(lambda now: steering.select(self._actor.ledger, self._selection))
+        return [job_handle(self._actor, job) for job in found]
+
+    async def count(self) -> int:
+        """How many there are."""
+        return await self._actor.ask(lambda now: len(steering.select(self._actor.ledger, self._selection)))
+
+    async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
+        """Cancel them, side by side, as `Job.cancel`; how many this changed."""
+        return int(await ask(self._actor, commands.Cancel(self, running=running, grace=grace)))
+
+    async def pause(self, reason: str | None = None) -> int:
+        """Pause them; how many were not paused."""
+        return int(await ask(self._actor, commands.Pause(self, reason=reason)))
+
+    async def resume(self) -> int:
+        """Resume them; how many were paused."""
+        return int(await ask(self._actor, commands.Resume(self)))
+
+    async def retry(self) -> int:
+        """Make them due now; how many that changed."""
+        return int(await ask(self._actor, commands.Retry(self)))
+
+    async def delete(self) -> int:
+        """Forget those that are not running; how many."""
+        return int(await ask(self._actor, commands.Delete(self)))
+
+    async def update(self, changes: Changes) -> Sequence[Job[Any]]:
+        """Change them as `Job.update`: all or, if one change is refused, none; gives the jobs."""
+        return [job_handle(self._actor, job) for job in await ask(self._actor, commands.Update(self, changes))]
+
+    async def run_now(self) -> int:
+        """Start a manual run of each; how many."""
+        return len(await ask(self._actor, commands.RunNow(self)))
+
+
+@final
+@attrs.frozen(kw_only=True)
+class QueueInfo:
+    """A queue: its limit (None: no limit), whether it is paused, how many runs are running and waiting."""
+
+    name: str
+    limit: int | None
+    paused: bool
+    running: int
+    waiting: int
+
+
+@final
+class Queue(metaclass=NoPublicConstructor):
+    """A named set of runs with a concurrency limit; from `Scheduler.queue`."""
+
+    __slots__ = ("_actor", "name")
+
+    def __init__(self, actor: Actor, name: str) -> None:
+        self._actor = actor
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name!r}>"
+
+    async def pause(self) -> bool:
+        """Start nothing from it until `resume`; what runs goes on. Whether that changed it."""
+        return bool(await ask(self._actor, commands.PauseQueue(self.name)))
+
+    async def resume(self) -> bool:
+        """Start what waits in it, as far as there is room. Whether that changed it."""
+        return bool(await ask(self._actor, commands.ResumeQueue(self.name)))
+
+    async def scale(self, limit: int | None) -> bool:
+        """Set its limit, None for no limit; a smaller one interrupts nothing. Whether that changed it.
+
+        Raises:
+            ValueError: below 1; `pause` is meant.
+        """
+        return bool(await ask(self._actor, commands.ScaleQueue(self.name, limit)))
+
+    async def info(self) -> QueueInfo:
+        """Its limit and how full it is."""
+        await trio.lowlevel.checkpoint()
+        ledger = self._actor.ledger
+        rules = ledger.queues.get(self.name)
+        limit, paused = (None, False) if rules is None else (rules.limit, rules.paused)
+        store = ledger.store
+        running, waiting = store.active_in(self.name), store.waiting_in(self.name)
+        return QueueInfo(name=self.name, limit=limit, paused=paused, running=running, waiting=waiting)
