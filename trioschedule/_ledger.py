@@ -263,8 +263,12 @@ class Ledger:
         if reason is None and job.live:
             verdict, reason = overlap(options, job.live, kind)
             if verdict is Verdict.REPLACE:
-                for other in job.live:
+                replaced = job.live
+                # Before the others end, or the job might be over for want of a live run.
+                run = self.new_run(job, due, kind, now)
+                for other in replaced:
                     self.cancel_run(other, now, "replaced by the next run (overlap=replace)")
+                return run
         if reason is not None:
             return self.skip(job, Dropped(due, due, 1, reason), kind, now)
         return self.new_run(job, due, kind, now)
