@@ -7,7 +7,6 @@ appended), never awaits, and cannot be interrupted by Ctrl-C half way.
 
 from __future__ import annotations
 
-import contextvars
 import heapq
 import logging
 import math
@@ -24,7 +23,7 @@ from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._failures import Failures
 from ._ledger import Effect, Ledger
-from ._records import BUSY, JobRecord, RunRecord
+from ._records import BUSY, JobRecord, RunRecord, RunStatus
 from ._runner import Attempt, Middleware, perform
 from ._spec import ErrorHandler
 
@@ -122,7 +121,8 @@ class Actor:
         self.is_stopped = False
         self._nursery = nursery
         self._middleware = tuple(middleware)
-        self._mailbox: deque[tuple[Callable[..., Any], tuple[Any, ...], Reply[Any] | None]] = deque()
+        # Requests, and attempts that have ended, in the order in which they came.
+        self._mailbox: deque[Attempt | tuple[Callable[..., Any], tuple[Any, ...], Reply[Any] | None]] = deque()
         self._is_stepping = False
         self._timers: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._timer_ids = count()
@@ -136,7 +136,6 @@ class Actor:
         self._changed = trio.Event()
         self._watchers = 0
         self._until_prune = PRUNE_EVERY
-        self._last_context = contextvars.copy_context()
         self._perform: dict[Effect, Callable[[Any], None]] = {
             Effect.START: self._start,
             Effect.CANCEL: self._cancel,
@@ -175,11 +174,15 @@ class Actor:
             while not more:
                 now = self.clock.now()
                 while mailbox:
-                    call, args, reply = mailbox.popleft()
+                    message = mailbox.popleft()
+                    if type(message) is Attempt:
+                        ledger.report(message.run, message.number, message.ending, message.value, message.error, now)
+                        continue
+                    call, args, reply = message
                     try:
                         value = call(*args, now)
                     except Exception as exc:
-                        if reply is None:
+                        if reply is None:  # from our own timer
                             logger.exception("trioschedule: an internal message failed; please report this")
                         else:
                             reply.error = exc
@@ -204,17 +207,6 @@ class Actor:
         if self._watchers:
             self._wake_watchers()
         self._arm(more=more)
-
-    def context_of_caller(self) -> contextvars.Context:
-        """The context variables of the task that asks; shared by jobs that were scheduled under the same ones."""
-        context = contextvars.copy_context()
-        try:
-            if context == self._last_context:
-                return self._last_context
-        except Exception:  # noqa: BLE001, S110 - values may compare in any way; a copy of its own is always right
-            pass
-        self._last_context = context
-        return context
 
     # --- the timer --------------------------------------------------------------------------------------------
 
@@ -315,7 +307,7 @@ class Actor:
     def _report(self, attempt: Attempt) -> None:
         if self.attempts.get(attempt.run.id) is attempt:
             del self.attempts[attempt.run.id]
-        self._mailbox.append((self._take_report, (attempt,), None))
+        self._mailbox.append(attempt)
         if len(self.attempts) < FEW:
             self._step()
         elif self._armed != -math.inf:
@@ -323,9 +315,6 @@ class Actor:
             self._armed = -math.inf
             if self._alarm is not None:
                 self._alarm.cancel()
-
-    def _take_report(self, attempt: Attempt, now: int) -> None:
-        self.ledger.report(attempt.run, attempt.number, attempt.ending, attempt.value, attempt.error, now)
 
     def _cancel(self, run: RunRecord) -> None:
         attempt = self.attempts.get(run.id)
@@ -389,16 +378,18 @@ class Actor:
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
-        run = next(iter(job.live), None)
-        if run is None and not job.is_over:
-            waiter = self._next_waiters[job.id]
-            await waiter.event.wait()
-            run = waiter.run
-        if run is not None:
+        while True:
+            run = next(iter(job.live), None)
+            if run is None and not job.is_over:
+                waiter = self._next_waiters[job.id]
+                await waiter.event.wait()
+                run = waiter.run
+            if run is None:
+                await trio.lowlevel.checkpoint()
+                return None
             await self.run_over(run)
-            return run
-        await trio.lowlevel.checkpoint()
-        return None
+            if run.status is not RunStatus.SKIPPED:  # it was moved to another time before it started
+                return run
 
     async def idle(self) -> None:
         """Wait until nothing is due or running."""

@@ -81,8 +81,8 @@ class Failures:
         problem: Exception | None = None
         try:
             with trio.move_on_after(HANDLER_TIMEOUT) as scope:
-                outcome = handler(self._error_context(run))
-                if outcome is not None:
+                outcome: Any = handler(self._error_context(run))
+                if hasattr(outcome, "__await__"):
                     await outcome
             if scope.cancelled_caught:
                 problem = TimeoutError(f"the error handler took longer than {HANDLER_TIMEOUT:g} s")

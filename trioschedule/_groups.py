@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, Unpack, final, overload
@@ -79,7 +80,7 @@ class Schedules:
         """
         actor = self._actor
         spec = self._spec(trigger, fn, args, options)
-        records, runs = await actor.ask(schedule, actor.ledger, (spec,), actor.context_of_caller(), run_of(actor))
+        records, runs = await actor.ask(schedule, actor.ledger, (spec,), contextvars.copy_context(), run_of(actor))
         if runs:
             await actor.all_over(runs)
         return job_handle(actor, records[0])
@@ -90,13 +91,14 @@ class Schedules:
         Raises:
             As `schedule`.
         """
-        checked = []
-        for spec in specs:
-            if not isinstance(spec, JobSpec):
+        checked = list(specs)
+        for spec in checked:
+            if type(spec) is not JobSpec:
                 raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
-            checked.append(self._adopt(spec))
+        if self._group_name() is not None:
+            checked = [self._adopt(spec) for spec in checked]
         actor = self._actor
-        records, runs = await actor.ask(schedule, actor.ledger, checked, actor.context_of_caller(), run_of(actor))
+        records, runs = await actor.ask(schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor))
         await actor.all_over(runs)
         return [job_handle(actor, record) for record in records]
 

@@ -34,6 +34,7 @@ from ._plan import (
 from ._records import ACTIVE, GroupRules, JobRecord, JobStatus, QueueRules, RunKind, RunRecord, RunStatus, Selection
 from ._spec import Abort, JobSpec, Overlap, Retention, Snooze, Unique
 from ._time import US, from_us
+from ._util import problem
 from .stores import Store
 from .triggers import Delay, Manual, anchored, bind, is_one_shot, moved, next_us
 
@@ -79,10 +80,8 @@ class Ledger:
         self.tz = tz
         self.seed = seed
         self.queues = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
-        # Without `queues` every queue is served; with it those named and "default"; with {} none at all.
-        self.serves_all = queues is None
-        if queues:
-            self.queues.setdefault("default", QueueRules())
+        # Without `queues` every queue is served (None); with it those named and "default"; with {} none at all.
+        self.served = None if queues is None else frozenset({*queues, "default"} if queues else ())
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
         self.handle = handle
@@ -102,9 +101,11 @@ class Ledger:
         self.effects.append((Effect.EVENT, event))
 
     def limit_of(self, queue: str) -> int | None:
+        if self.served is not None and queue not in self.served:
+            return 0
         rules = self.queues.get(queue)
         if rules is None:
-            return None if self.serves_all else 0
+            return None
         return 0 if rules.paused else rules.limit
 
     # --- scheduling -------------------------------------------------------------------------------------------
@@ -117,7 +118,8 @@ class Ledger:
             raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
         batch: dict[Hashable, JobRecord] = {}  # by name and by unique key, what this batch itself takes
         records: list[JobRecord] = []
-        fresh: list[tuple[JobRecord, Hashable | None]] = []
+        fresh: list[JobRecord] = []
+        keys: dict[int, Hashable] = {}
         replaced: list[JobRecord] = []
         for spec in specs:
             record, key, rival = self._prepare(spec, now, context, batch)
@@ -127,16 +129,17 @@ class Ledger:
                     continue
                 replaced.append(rival)
             records.append(record)
-            fresh.append((record, key))
+            fresh.append(record)
             if record.name is not None:
                 batch["name", record.name] = record
             if key is not None:
                 batch["key", key] = record
-        for record, key in fresh:
-            self.store.add_job(record, key)
+                keys[record.id] = key
+        for record in fresh:
+            self.store.add_job(record, keys.get(record.id) if keys else None)
         self.open_jobs += len(fresh)
         if self.listening:
-            for record, _ in fresh:
+            for record in fresh:
                 self.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
         return records, replaced
 
@@ -144,7 +147,7 @@ class Ledger:
         self, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
     ) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
         options, store = spec.options, self.store
-        if not self.serves_all:
+        if self.served:
             self.check_queue(options.queue)
         trigger = bind(spec.trigger, now, self.tz)
         due = first_slot(trigger, now)
@@ -186,8 +189,8 @@ class Ledger:
         return record, key, rival
 
     def check_queue(self, queue: str) -> None:
-        if not self.serves_all and self.queues and queue not in self.queues:
-            known = ", ".join(map(repr, self.queues))
+        if self.served and queue not in self.served:
+            known = ", ".join(map(repr, sorted(self.served)))
             raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
 
     def _live_job_named(self, name: str) -> JobRecord | None:
@@ -232,11 +235,10 @@ class Ledger:
         try:
             plan = plan_slots(job, now)
             wake_at = wake_time(job.id, plan.next_due, job.trigger, job.options, self.seed)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - a trigger is user code
             # The slot that has come was named in good order; after it this job alone stops.
             plan, wake_at = SlotPlan((first,), (), None), None
-            job.ending, job.reason = JobStatus.FAILED, f"its trigger failed: {type(exc).__name__}: {exc}"
-            logger.exception("job %r stops: its trigger %r failed", job.label, job.trigger)
+            self.trigger_failed(job, exc)
         job.next_due = plan.next_due
         self.store.set_wake(job, wake_at)
         if plan.dropped and self.listening:
@@ -250,6 +252,13 @@ class Ledger:
             self.accept(job, slot, plan.kind, now)
         if not job.live:
             self.settle(job, now)
+
+    def trigger_failed(self, job: JobRecord, exc: Exception) -> None:
+        """Stop this job alone; it is FAILED when what is live of it has ended. The caller settles it."""
+        job.ending, job.reason, job.next_due = JobStatus.FAILED, f"its trigger failed: {problem(exc)}", None
+        if job.wake_at is not None:
+            self.store.set_wake(job, None)
+        logger.error("job %r stops: its trigger failed", job.label, exc_info=exc)
 
     def accept(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
         """One more run of a job: DUE, or SKIPPED with the reason why not."""
@@ -291,7 +300,7 @@ class Ledger:
             return None if where(self.handle(job)) else "where() said no"
         except Exception as exc:
             logger.exception("job %r: its predicate failed; the slot is skipped", job.label)
-            return f"its predicate failed: {type(exc).__name__}: {exc}"
+            return f"its predicate failed: {problem(exc)}"
 
     def skip(self, job: JobRecord, dropped: Dropped, kind: RunKind, now: int) -> RunRecord:
         """Record that slots are not run: never silently."""
@@ -303,17 +312,28 @@ class Ledger:
         if dropped.last != dropped.first:
             run.last_due, run.count = dropped.last, dropped.count
         self.store.add_run(run)
-        self.counts["skipped"] += 1
+        self._tell_skipped(run, now)
         if kind is not RunKind.MANUAL and job.next_due is None and job.ending is None and is_one_shot(job.trigger):
             job.ending, job.reason = JobStatus.COMPLETED, dropped.reason
+        return run
+
+    def withdraw(self, run: RunRecord, reason: str, now: int) -> None:
+        """Skip a run after all that was accepted and has not started."""
+        run.finished_at, run.reason = now, reason
+        self.store.move_run(run, RunStatus.SKIPPED)
+        self.effects.append((Effect.ENDED, run))
+        self._tell_skipped(run, now)
+
+    def _tell_skipped(self, run: RunRecord, now: int) -> None:
+        self.counts["skipped"] += 1
         if self.listening:
+            job = run.job
             self.emit(
                 events.RunSkipped(
-                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due, reason=dropped.reason,
-                    last_due_us=run.last_due, count=run.count,
+                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due,
+                    reason=run.reason or "", last_due_us=run.last_due, count=run.count,
                 )
             )  # fmt: skip
-        return run
 
     # --- runs -------------------------------------------------------------------------------------------------
 
@@ -456,6 +476,22 @@ class Ledger:
             status = job.ending or JobStatus.COMPLETED
             self.emit(events.JobDone(at_us=now, job_id=job.id, job_name=job.label, status=status))
 
+    def replan(self, job: JobRecord, now: int) -> None:
+        """Let a recurring job go on, or stop, as its changed `max_runs` says."""
+        exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
+        if exhausted and job.next_due is not None:
+            self.retime(job, None)
+            self.settle(job, now)
+        elif not exhausted and job.next_due is None and job.ending is None and not is_one_shot(job.trigger):
+            self.look_again(job, now)
+
+    def look_again(self, job: JobRecord, after: int) -> None:
+        """Let a job wait for its next slot after a moment; if its trigger fails at that, it stops."""
+        try:
+            self.retime(job, None if type(job.trigger) is Delay else next_us(job.trigger, after))
+        except Exception as exc:  # noqa: BLE001 - a trigger is user code; its fault stops this job only
+            self.trigger_failed(job, exc)
+
     def retime(self, job: JobRecord, due: int | None) -> None:
         """Let a job wait for this slot; the caller has checked that its trigger can be asked."""
         job.next_due = due
@@ -477,7 +513,12 @@ class Ledger:
             if trigger is not job.trigger:
                 job.trigger, job.version = trigger, job.version + 1
                 if job.next_due is not None:
-                    self.retime(job, next_us(trigger, job.next_due + delta - 1))
+                    after = job.next_due + delta - 1
+                    try:
+                        self.retime(job, next_us(trigger, after))
+                    except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
+                        self.trigger_failed(job, exc)
+                        self.settle(job, now)
             for run in job.live:
                 if run.status is RunStatus.RETRYING:
                     run.ready_at += delta

@@ -24,6 +24,7 @@ import attrs
 from ._records import JobRecord, JobStatus, RunError, RunKind, RunRecord, RunStatus
 from ._spec import Abort, Exponential, Misfire, Options, Overlap, Retry, Snooze
 from ._time import US
+from ._util import problem
 from .triggers import count_us, is_one_shot, last_us, next_us
 
 # A traceback is kept as text with the run; one of a runaway recursion is not worth megabytes.
@@ -245,7 +246,7 @@ def conclude(
                 ready = now + backoff_us(retry or Retry(), attempt, unit)
                 return Conclusion(RunStatus.RETRYING, attempt, None, error, None, ready)
         except Exception as exc:  # noqa: BLE001 - a back-off is user code; its fault ends this run only
-            reason = f"its back-off failed: {type(exc).__name__}: {exc}"
+            reason = f"its back-off failed: {problem(exc)}"
     return Conclusion(over, attempt, None, error, reason)
 
 

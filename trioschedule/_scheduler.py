@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import math
 import random
@@ -339,7 +340,7 @@ class _Opening:
             services.start_soon(actor.watch_clock, name="trioschedule clock")
         try:
             declared = self._registry.declared() if self._registry is not None else []
-            actor.submit(schedule, actor.ledger, declared, actor.context_of_caller(), None).unwrap()
+            actor.submit(schedule, actor.ledger, declared, contextvars.copy_context(), None).unwrap()
         except Exception as exc:
             await self.__aexit__(type(exc), exc, exc.__traceback__)
             raise

@@ -182,11 +182,7 @@ def resume(ledger: Ledger, job: JobRecord, now: int) -> bool:
             due = next_us(job.trigger, last)
         ledger.retime(job, due)
     except Exception as exc:  # noqa: BLE001 - a trigger is user code; its fault stops this job only
-        job.ending, job.reason, job.next_due = (
-            JobStatus.FAILED,
-            f"its trigger failed: {type(exc).__name__}: {exc}",
-            None,
-        )
+        ledger.trigger_failed(job, exc)
     for run in job.live:
         if run.status is RunStatus.DUE:
             ledger.store.requeue(run, run.options)
@@ -283,7 +279,7 @@ def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> li
             ledger.store.move_run(run, RunStatus.DUE)
     if slot and job.next_due is not None and job.ending is None:
         due = job.next_due
-        ledger.retime(job, next_us(job.trigger, due))
+        ledger.look_again(job, due)
         brought.append(ledger.accept(job, due, RunKind.SLOT, now))
         ledger.settle(job, now)
     waiting = [run for run in job.live if run.status in ACTIVE or ledger.limit_of(run.options.queue) != 0]
@@ -383,7 +379,7 @@ def _checked_time(
     if any(run.status in ACTIVE for run in job.live):
         raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
     when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
-    if any(run.status is RunStatus.RETRYING for run in job.live):
+    if any(run.started_at is not None for run in job.live):
         return None, None, when
     trigger = At(from_us(when), tz=zone_of(job.trigger))
     return trigger, when, None
@@ -403,24 +399,27 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
         if change.run_at is not None:
             run.ready_at = change.run_at
             ledger.store.move_run(run, RunStatus.RETRYING)
-        if run.status is RunStatus.DUE and run.started_at is None:
+        elif run.status is RunStatus.DUE and run.started_at is None:
             if (
                 change.trigger is not None
                 and change.due is not None
                 and change.due > now
                 and is_one_shot(change.trigger)
             ):
-                run.finished_at, run.reason = now, "rescheduled before it started"
-                ledger.store.move_run(run, RunStatus.SKIPPED)
+                ledger.withdraw(run, "rescheduled before it started", now)
                 continue
             run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
             run.attempts = change.options.attempts
             ledger.store.requeue(run, change.options)
     if change.trigger is not None:
         job.trigger, job.version = change.trigger, job.version + 1
-        if not (job.live and is_one_shot(change.trigger) and change.due is not None and change.due <= now):
+        if type(change.trigger) is Delay and job.live:
+            ledger.retime(job, None)  # it counts from the end of the live run
+        elif not (job.live and is_one_shot(change.trigger) and change.due is not None and change.due <= now):
             ledger.retime(job, change.due)
-    elif "jitter" in change.fields and job.next_due is not None:
+    if "max_runs" in change.fields and not job.is_over:
+        ledger.replan(job, now)
+    if "jitter" in change.fields and job.next_due is not None:
         ledger.retime(job, job.next_due)
     if ledger.listening:
         ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))

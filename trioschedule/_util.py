@@ -28,6 +28,16 @@ def publish(namespace: dict[str, Any], module: str) -> None:
             thing.__module__ = module
 
 
+def problem(error: BaseException) -> str:
+    """An exception in a line, bounded; also of one whose ``__str__`` raises."""
+    name = type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001
+        return f"{name} (which cannot be shown)"
+    return f"{name}: {said}"[:1000] if said else name
+
+
 def safe_repr(thing: object) -> str:
     """A repr for messages, bounded, of things that may have any ``__repr__``."""
     try:

@@ -28,9 +28,9 @@ from ._serve import (
     Stop,
     commands_of,
     local_zone,
+    logging_to_stderr,
     schedule_crontab,
     serve,
-    set_up_logging,
     show_registry,
 )
 from ._show import JsonShow, Planned, Show, TextShow
@@ -64,10 +64,47 @@ app = App(
 )
 _OUTPUT: Final = Group("Output", sort_key=9)
 
-Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, group=_OUTPUT)]
-Duration = Annotated[str, Parameter(name="--for")]
-OverlapName = Literal["allow", "skip", "queue", "replace"]
-MisfireName = Literal["skip", "last", "first", "all"]
+_FLAG: Final = Parameter(negative="", show_default=False)
+
+
+def _option(text: str, *names: str, output: bool = False) -> Parameter:
+    parameter = Parameter(name=names or None, help=text)
+    return Parameter.combine(parameter, Parameter(group=_OUTPUT)) if output else parameter
+
+
+Target = Annotated[
+    str, Parameter(help="module:registry or path/to/file.py:registry; modules are looked for in this directory too.")
+]
+File = Annotated[
+    str, Parameter(help="A crontab, or - for standard input. Besides cron's lines it may hold: @every 10s COMMAND")
+]
+For = Annotated[str | None, _option("Stop after so long, such as 10s or 1h30m.", "--for")]
+LineZone = Annotated[
+    str | None, _option("The zone of lines without CRON_TZ or TZ above them; this machine's if not given.")
+]
+System = Annotated[
+    bool | None,
+    _option("Lines name a user before the command. Known by itself for /etc/crontab and /etc/cron.d."),
+]
+Grace = Annotated[str, _option("What running jobs have at the end.")]
+Timeout = Annotated[str | None, _option("End a run that takes longer, such as 5m.")]
+Strict = Annotated[bool, _FLAG, _option("Refuse to start when a line is wrong, instead of running the others.")]
+Fail = Annotated[bool, _FLAG, _option("Exit with 1 when a run failed.")]
+DryRun = Annotated[bool, _FLAG, _option("Show the next times of each line and run nothing.", output=True)]
+Slots = Annotated[int, _option("How many times with --dry-run.", "--count", "-n", output=True)]
+Json = Annotated[bool, _FLAG, _option("JSON: one object a line, of next one in all.", "--json", output=True)]
+OverlapName = Annotated[
+    Literal["allow", "skip", "queue", "replace"],
+    _option("When a run is due and the one before still goes on; allow is what cron does."),
+]
+MisfireName = Annotated[
+    Literal["skip", "last", "first", "all"],
+    _option("What becomes of times that passed unserved, while the machine slept; skip is what cron does."),
+]
+Queues = Annotated[
+    str | None,
+    _option("Run these queues, and how many runs of each at once: mail:5,default:2. Every queue, if not given."),
+]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -94,20 +131,20 @@ def _complain(message: str, code: int) -> int:
 
 @app.command(help_epilogue=_CODES)
 def crontab(
-    file: str,
+    file: File,
     /,
     *,
-    for_: Duration | None = None,
-    tz: str | None = None,
-    system: bool | None = None,
+    for_: For = None,
+    tz: LineZone = None,
+    system: System = None,
     overlap: OverlapName = "allow",
     misfire: MisfireName = "skip",
-    timeout: str | None = None,
-    grace: str = "5s",
-    strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    fail: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    dry_run: Annotated[bool, Parameter(negative="", show_default=False, group=_OUTPUT)] = False,
-    count: Annotated[int, Parameter(name=["--count", "-n"], group=_OUTPUT)] = 3,
+    timeout: Timeout = None,
+    grace: Grace = "5s",
+    strict: Strict = False,
+    fail: Fail = False,
+    dry_run: DryRun = False,
+    count: Slots = 3,
     json: Json = False,
 ) -> int:
     """Run a crontab in the foreground.
@@ -119,35 +156,6 @@ def crontab(
     trioschedule crontab ~/my.crontab
     trioschedule crontab /etc/crontab --dry-run -n 5
     trioschedule crontab jobs.cron --for 1h --overlap skip --json
-
-    Parameters
-    ----------
-    file
-        A crontab, or - for standard input. Besides what cron reads there are lines such as: @every 10s COMMAND
-    for_
-        Stop after so long, such as 10s or 1h30m.
-    tz
-        The zone of lines without CRON_TZ or TZ above them; this machine's if not given.
-    system
-        Lines name a user before the command. Known by itself for /etc/crontab and /etc/cron.d.
-    overlap
-        When a run is due and the one before still goes on; allow is what cron does.
-    misfire
-        What becomes of times that passed unserved, while the machine slept; skip is what cron does.
-    timeout
-        End a run that takes longer, such as 5m.
-    grace
-        What running jobs have at the end.
-    strict
-        Refuse to start when a line is wrong, instead of running the others.
-    fail
-        Exit with 1 when a run failed.
-    dry_run
-        Show the next times of each line and run nothing.
-    count
-        How many times with --dry-run.
-    json
-        One JSON object a line: problems, events, output, summary.
     """
     zone = _zone(tz)
     seconds = math.inf if for_ is None else seconds_of("--for", for_)
@@ -165,7 +173,6 @@ def crontab(
         return FAILED if bad else 0
     if not commands:
         return _complain(f"{file}: there is no line to run", FAILED)
-    set_up_logging()
     policies = Policies(overlap=Overlap(overlap), misfire=Misfire(misfire), timeout=limit)
     serving = Serving(tz=zone, title=f"{file}: {jobs_text(len(commands))}", seconds=seconds, grace=patience)
     failed = _serve(serving, show, stop, partial(schedule_crontab, commands, policies, show))
@@ -235,8 +242,6 @@ def show_next(
         Times that the clock shows twice: run in the first pass, the last, or both.
     seconds
         A cron line of six fields: the seconds come first, or last.
-    json
-        One JSON object.
     """
     zone = _zone(tz)
     _check_count(count)
@@ -266,42 +271,23 @@ def _instant(text: str, zone: str) -> pendulum.DateTime:
 
 @app.command(name="run", help_epilogue=_CODES)
 def run_registry(
-    target: str,
+    target: Target,
     /,
     *,
-    for_: Duration | None = None,
-    tz: str = "UTC",
-    queues: str | None = None,
-    grace: str = "5s",
-    fail: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    for_: For = None,
+    tz: Annotated[str, _option("The zone of triggers that name none.")] = "UTC",
+    queues: Queues = None,
+    grace: Grace = "5s",
+    fail: Fail = False,
     json: Json = False,
 ) -> int:
     """Run the jobs that a Registry declares.
 
-    These are the functions registered with a trigger:
-
+    These are the functions registered with a trigger, as by
     @registry.register("nightly", trigger=Daily("02:00", tz="Europe/Paris"))
-    async def nightly() -> None: ...
 
     trioschedule run package.jobs:registry
     trioschedule run jobs.py:registry --for 10s --queues mail:5,default:2
-
-    Parameters
-    ----------
-    target
-        module:registry or path/to/file.py:registry; modules are looked for in this directory too.
-    for_
-        Stop after so long, such as 10s or 1h30m.
-    tz
-        The zone of triggers that name none.
-    queues
-        Run these queues, and how many runs of each at once: mail:5,default:2. Every queue, if not given.
-    grace
-        What running jobs have at the end.
-    fail
-        Exit with 1 when a run failed.
-    json
-        One JSON object a line: events and summary.
     """
     zone = _zone(tz)
     seconds = math.inf if for_ is None else seconds_of("--for", for_)
@@ -325,7 +311,6 @@ def run_registry(
         queues=limits,
         registry=registry,
     )
-    set_up_logging()
     failed = _serve(serving, show, stop, partial(show_registry, registry))
     return FAILED if fail and failed else 0
 
@@ -338,7 +323,8 @@ def _serve(
 ) -> bool:
     """Serve to the end; whether a run failed."""
     try:
-        trio.run(serve, serving, show, stop, schedule)
+        with logging_to_stderr():
+            trio.run(serve, serving, show, stop, schedule)
     except* (ValueError, TrioscheduleError) as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):

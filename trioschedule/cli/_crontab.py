@@ -280,6 +280,11 @@ def split_percent(text: str) -> tuple[str, str | None]:
     return command.rstrip(" \t"), stdin if stdin.endswith("\n") else stdin + "\n"
 
 
+def bare(command: str) -> str:
+    """A command without the comment that names it."""
+    return _NAME.sub("", command)
+
+
 def slug(command: str) -> str:
     """A short name for a command: the one in a comment at its end, ``# name: backup``, else that of what it runs."""
     given = _NAME.search(command)

@@ -7,8 +7,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Final, final
 
@@ -17,7 +17,7 @@ import pendulum
 import trio
 
 from .. import JobSpec, Misfire, Overlap, Registry, Scheduler, current_run, events, open_scheduler
-from ._crontab import Entry, Problem
+from ._crontab import Entry, Problem, bare
 from ._process import Command, CommandFailedError, Identity, Stream, run_command
 from ._show import Planned, Show
 
@@ -93,7 +93,7 @@ async def serve(
                         watchers.start_soon(_watch, happenings, show)
                         helpers.start_soon(_until_over, scheduler, stop, serving.seconds)
                         await stop.gently.wait()
-                        show.stopping(stop.reason, serving.grace)
+                        show.stopping(stop.reason, scheduler.statistics().runs_active, serving.grace)
             helpers.cancel_scope.cancel()
     show.summary(trio.current_time() - began)
 
@@ -144,7 +144,9 @@ async def schedule_crontab(
     ]  # fmt: skip
     jobs = await scheduler.schedule_many(specs)
     return [
-        Planned(name=entry.name, schedule=entry.schedule, next_run=job.next_run, what=entry.command, line=entry.line)
+        Planned(
+            name=entry.name, schedule=entry.schedule, next_run=job.next_run, what=bare(entry.command), line=entry.line
+        )
         for (entry, _), job in zip(commands, jobs, strict=True)
     ]
 
@@ -226,12 +228,25 @@ async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planne
 # --- log ------------------------------------------------------------------------------------------------------------
 
 
-def set_up_logging() -> None:
-    """Log to standard error, except what is shown anyway: how a command ended, and time-outs."""
+@contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """Show warnings and errors, unless the program that is run has set up logging itself.
+
+    Left out is what is shown anyway: how a command ended, and time-outs.
+    """
+    root = logging.getLogger()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)
     handler.addFilter(_is_news)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if root.handlers:
+        yield
+        return
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

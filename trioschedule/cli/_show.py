@@ -54,11 +54,6 @@ class Tallies:
         self.by_job: dict[str, _Tally] = {}
         self._started: dict[int, int] = {}
 
-    @property
-    def running(self) -> int:
-        """How many runs have started and not ended."""
-        return len(self._started)
-
     def total(self) -> Counter[str]:
         return sum((tally.outcomes for tally in self.by_job.values()), Counter())
 
@@ -89,7 +84,7 @@ class Show(Protocol):
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None: ...
     def output(self, job: str, run_id: int, stream: str, line: str) -> None: ...
     def event(self, event: events.Event) -> None: ...
-    def stopping(self, reason: str, grace: float) -> None: ...
+    def stopping(self, reason: str, running: int, grace: float) -> None: ...
     def summary(self, seconds: float) -> None: ...
 
 
@@ -108,7 +103,7 @@ def seconds_text(seconds: float) -> str:
 
 
 # Nobody needs to be told twice.
-_PLAIN_REASONS: Final = (None, "cancelled", "the scheduler was closed")
+_PLAIN_REASONS: Final = ("", "cancelled", "the scheduler was closed", "the function raised CommandFailedError")
 
 
 def _outcome(event: events.RunFinished, seconds: float | None) -> tuple[str, str, str]:
@@ -120,7 +115,8 @@ def _outcome(event: events.RunFinished, seconds: float | None) -> tuple[str, str
         case RunStatus.SUCCEEDED:
             return "ok", "green", f"ok, {took}" if took else "ok"
         case RunStatus.CANCELLED:
-            why = f": {event.reason}" if event.reason not in _PLAIN_REASONS else ""
+            known = [part for part in (event.reason or "").split("; ") if part not in _PLAIN_REASONS]
+            why = f": {printable('; '.join(known))}" if known else ""
             return "cancelled", "yellow", (f"cancelled after {took}" if took else "cancelled before it started") + why
         case RunStatus.TIMED_OUT:
             return "failed", "bold red", f"timed out after {took}" if took else "timed out"
@@ -192,7 +188,9 @@ class TextShow:
         self._width = max([_NARROWEST_NAME, *(len(job.name) for job in jobs)])
         for index, job in enumerate(jobs):
             self._styles[job.name] = _COLOURS[index % len(_COLOURS)]
-        self.console.print(Text.assemble((title, "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")))
+        self.console.print(
+            Text.assemble((title, "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")), soft_wrap=True
+        )
         self.console.print()
         table = new_table("job", "schedule", "next", "in", "what")
         table.columns[1].max_width = 24
@@ -209,6 +207,9 @@ class TextShow:
             table.add_row(name, job.schedule, following, seconds_text(left) if left > 0 else "now", what)
         self.console.print(table)
         self.console.print()
+        if self.console.is_terminal:
+            self.console.print(Text("Ctrl-C: let running jobs finish; twice: end them at once", style="dim"))
+            self.console.print()
 
     # --- meanwhile ----------------------------------------------------------------------------------------------
 
@@ -245,11 +246,12 @@ class TextShow:
                 words = f"the clock was set {'forward' if step > 0 else 'back'} by {seconds_text(abs(step))}"
                 self._line(at, name, "note", "yellow", Text(words, style="yellow"))
 
-    def stopping(self, reason: str, grace: float) -> None:
-        running = self.tallies.running
+    def stopping(self, reason: str, running: int, grace: float) -> None:
         words = f"{reason}: no new run starts"
         if running:
-            words += f", {running} running {'has' if running == 1 else 'have'} {seconds_text(grace)} to finish"
+            one, many = ("is cancelled", "are cancelled") if not grace else ("has", "have")
+            words += f", {running} running {one if running == 1 else many}"
+            words += f" {seconds_text(grace)} to finish" if grace else ""
         self._line(pendulum.now(self._tz), "", "note", "bold", Text(words, style="bold"))
 
     def _line(self, at: pendulum.DateTime, job: str, mark: str, style: str, body: Text) -> None:
@@ -353,8 +355,8 @@ class JsonShow:
             fields["seconds"] = round(seconds, 6)
         self.write(_snake(type(event).__name__), event.at, **fields)
 
-    def stopping(self, reason: str, grace: float) -> None:
-        self.write("stopping", reason=reason, running=self.tallies.running, grace=grace)
+    def stopping(self, reason: str, running: int, grace: float) -> None:
+        self.write("stopping", reason=reason, running=running, grace=grace)
 
     def summary(self, seconds: float) -> None:
         jobs = {name: dict(tally.outcomes) for name, tally in self.tallies.by_job.items() if name and tally.outcomes}

@@ -38,7 +38,8 @@ def show_plan(file: str, entries: Sequence[Entry], zone: str, count: int, *, as_
             head = heads[index] if index < len(heads) else ("", "", "")
             table.add_row(*head, *(_at(entry, slots[index], now) if index < len(slots) else ("", "")))
     console = _console()
-    console.print(Text.assemble((f"{file}: {jobs_text(len(entries))}", "bold"), (f", nothing is run · {zone}", "dim")))
+    title = Text.assemble((f"{file}: {jobs_text(len(entries))}", "bold"), (f", nothing is run · {zone}", "dim"))
+    console.print(title, soft_wrap=True)
     console.print()
     console.print(table)
 

@@ -1,0 +1,99 @@
+"""The command line: ``python -m benchmarks --help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.report import as_rst, as_text
+from benchmarks.rounds import ROOT, Results, collect
+from benchmarks.suite import CONTESTANTS, FULL, QUICK, measurements
+
+DESCRIPTION = """\
+How fast trioschedule is, measured side by side with Trio alone and with other schedulers.
+
+  python -m benchmarks env                  make the peers' environments, once (or do without: they are left out)
+  python -m benchmarks memory --quick       two small rounds, about two minutes: does it work, roughly how fast
+  python -m benchmarks memory --json r.json --rst docs/_generated/benchmarks.txt
+                                            the full set: five rounds
+  python -m benchmarks show r.json          print the tables of an earlier run
+
+Every contestant runs in fresh processes, in turn, round after round, so that what disturbs the machine disturbs
+all alike. Times are CPU of the process per job; a ratio is the median of the ratios within each round. A number
+in brackets is how many times ours the other one needs: more than 1 is slower than we are."""
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION, formatter_class=raw)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("env", help="make the peers' environments .bench-venv and .bench-venv-aps4")
+    memory = commands.add_parser("memory", help="measure jobs in memory, and cron")
+    memory.add_argument("--rounds", type=_positive, metavar="N", help="rounds (default: 5, with --quick 2)")
+    memory.add_argument("--quick", action="store_true", help="fewer jobs and rounds")
+    memory.add_argument(
+        "--only", metavar="NAME,…", help="only these measurements: " + ", ".join(_names()), type=_names_of
+    )
+    who = ", ".join(CONTESTANTS)
+    memory.add_argument("--who", metavar="NAME,…", help=f"only these contestants: {who}", type=_contestants_of)
+    show = commands.add_parser("show", help="print the tables of what --json wrote")
+    show.add_argument("results", type=Path, metavar="FILE", help="what --json wrote")
+    for command in (memory, show):
+        command.add_argument("--rst", type=Path, metavar="FILE", help="write the tables for the documentation")
+    memory.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
+    return top
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {number}")
+    return number
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys(one.measure for one in measurements(FULL)))
+
+
+def _some_of(known: list[str], text: str) -> list[str]:
+    asked = text.split(",")
+    if unknown := [one for one in asked if one not in known]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(known)}")
+    return asked
+
+
+def _names_of(text: str) -> list[str]:
+    return _some_of(_names(), text)
+
+
+def _contestants_of(text: str) -> list[str]:
+    return _some_of(list(CONTESTANTS), text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = parser().parse_args(arguments)
+    if asked.command == "env":
+        environment = {**os.environ, "PYTHON": sys.executable}
+        return subprocess.run([ROOT / "benchmarks" / "make_env.sh"], env=environment, check=False).returncode
+    if asked.command == "show":
+        results = Results.load(asked.results)
+    else:
+        size = QUICK if asked.quick else FULL
+        chosen = [one for one in measurements(size) if asked.only is None or one.measure in asked.only]
+        results = collect(chosen, rounds=asked.rounds or (2 if asked.quick else 5), who=asked.who or CONTESTANTS)
+        results.is_quick = asked.quick
+        if asked.json is not None:
+            results.save(asked.json)
+    print(as_text(results))
+    if asked.rst is not None:
+        asked.rst.parent.mkdir(parents=True, exist_ok=True)
+        asked.rst.write_text(as_rst(results))
+    # A goal that is missed is a finding, a measurement that fails is an error.
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

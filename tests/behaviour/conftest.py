@@ -1,0 +1,69 @@
+"""What the behaviour tests share: a scheduler in virtual time and a job that notes what happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from trioschedule import Scheduler, open_scheduler
+
+
+class Probe:
+    """A job that notes when it starts, ends and is cancelled (seconds of the virtual clock), and how many overlap."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.ends: list[float] = []
+        self.cancels: list[float] = []
+        self.cleanups: list[float] = []
+        self.active = 0
+        self.peak = 0
+
+    @staticmethod
+    def time() -> float:
+        return round(trio.current_time(), 3)
+
+    async def work(self, seconds: float = 0.0, value: Any = None) -> Any:
+        self.starts.append(self.time())
+        self.active += 1
+        self.peak = max(self.peak, self.active)
+        try:
+            await trio.sleep(seconds)
+        except trio.Cancelled:
+            self.cancels.append(self.time())
+            raise
+        finally:
+            self.active -= 1
+        self.ends.append(self.time())
+        return value
+
+    async def careful(self, seconds: float = 100.0, cleanup: float = 2.0) -> None:
+        """Sleeps, and takes its time to clean up."""
+        try:
+            await self.work(seconds)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(cleanup)
+            self.cleanups.append(self.time())
+
+    async def fail(self, message: str = "boom") -> None:
+        self.starts.append(self.time())
+        raise ValueError(message)
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+@pytest.fixture
+async def scheduler(autojump_clock: MockClock) -> AsyncGenerator[Scheduler]:
+    """One that ends its runs at once when the test is over. (pytest-trio takes the clock from the test's own arguments.)"""
+    async with open_scheduler(seed=1, shutdown_grace=0) as scheduler:
+        yield scheduler
+
+

@@ -1,0 +1,150 @@
+"""The benchmarks still run and their tables still hold together; no number of them is looked at.
+
+Lateness is not measured here: it needs real time to pass, and this suite has none.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import __main__ as command_line, floor, ours
+from benchmarks.report import as_rst, as_text, judge, shown
+from benchmarks.rounds import Results, collect
+from benchmarks.suite import FULL, QUICK, Cell, Measurement, Row, at_most, faster, flat, measurements, tables, within
+from benchmarks.tools import Load
+
+ADD = Cell("singly", 10, "add")
+
+
+def sample(**rounds: list[dict[str, float] | None]) -> Results:
+    """Results of `Measurement("singly", 10, …)`: of each contestant one mapping per round."""
+    return Results(
+        rounds=2,
+        machine={"python": "CPython 3.11", "system": "Linux", "cores": 2},
+        samples={f"{who}/singly/10": list(values) for who, values in rounds.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "keys"),
+    [
+        ("singly", {"add", "cancel"}),
+        ("bulk", {"add", "cancel"}),
+        ("run", {"run"}),
+        ("run_singly", {"run"}),
+        ("traced", {"bytes"}),
+        ("resident", {"bytes"}),
+        ("idle", {"wakes"}),
+        ("catch_up", {"plan", "serve"}),
+    ],
+)
+def test_each_measurement_of_ours_gives_its_numbers(measure, keys):
+    assert set(getattr(ours, measure)(Load(3, seconds=0))) == keys
+
+
+@pytest.mark.parametrize("measure", ["singly", "run", "spawn", "checkpoint", "traced"])
+def test_each_measurement_of_the_floor_gives_numbers(measure):
+    assert all(value >= 0 for value in getattr(floor, measure)(Load(3)).values())
+
+
+def test_cron_gives_every_number_that_the_table_shows():
+    [_, cron] = tables(FULL)
+    assert {row.cell.key for row in cron.rows} <= set(ours.cron(Load(1)))
+
+
+@pytest.mark.parametrize("size", [FULL, QUICK])
+def test_every_number_of_a_table_and_of_its_goals_is_measured(size):
+    measured = {(one.measure, one.jobs): one.who for one in measurements(size)}
+    for table in tables(size):
+        for row in table.rows:
+            takers = measured[row.cell.measure, row.cell.jobs]
+            assert set(takers) & set(table.columns)
+            for goal in row.goals:
+                assert "ours" in takers
+                if goal.peer is not None:
+                    theirs = row.cell_of(goal.peer)
+                    assert goal.peer in measured[theirs.measure, theirs.jobs]
+                if goal.base is not None:
+                    assert "ours" in measured[goal.base.measure, goal.base.jobs]
+
+
+def test_contestants_are_measured_in_processes_of_their_own_and_the_results_can_be_kept(tmp_path):
+    asked = [Measurement("spawn", 2, ("floor",)), Measurement("bulk", 2, ("ours",))]
+    results = collect(asked, rounds=1, who=["ours", "floor"])
+    assert results.failures == 0
+    assert set(results.samples) == {"floor/spawn/2", "ours/bulk/2"}
+    assert set(results.made_of) == {"floor", "ours"}
+    results.save(tmp_path / "results.json")
+    assert Results.load(tmp_path / "results.json") == results
+
+
+def test_a_measurement_that_fails_is_reported_and_the_rest_goes_on(capsys):
+    results = collect([Measurement("no_such", 2, ("floor",)), Measurement("spawn", 2, ("floor",))], rounds=1)
+    assert results.samples["floor/no_such/2"] == [None]
+    assert results.samples["floor/spawn/2"] != [None]
+    assert "FAILED: AttributeError" in capsys.readouterr().err
+
+
+def test_ratios_are_medians_of_the_ratios_within_each_round():
+    results = sample(
+        ours=[{"add": 1.0}, {"add": 10.0}, {"add": 100.0}], jobify=[{"add": 3.0}, {"add": 20.0}, {"add": 100.0}]
+    )
+    row = Row("add", "µs", ADD)
+    assert shown(results, row, "ours") == "10.0 µs"
+    assert shown(results, row, "jobify") == "20.0 (2.00×)"
+
+
+@pytest.mark.parametrize(
+    ("goal", "text"),
+    [
+        (faster("jobify", 2), "≥ 2× Jobify: 2.00 ✓"),
+        (faster("jobify", 2.5), "≥ 2.5× Jobify: 2.00 ✗"),
+        (within("jobify", 0.5), "≤ 0.5× Jobify: 0.50 ✓"),
+        (within("jobify", 0.4), "≤ 0.4× Jobify: 0.50 ✗"),
+        (at_most(20), "≤ 20 µs: 20.0 ✓"),
+        (at_most(19), "≤ 19 µs: 20.0 ✗"),
+        (flat(ADD), "≤ 1.25× that of 10: 1.00 ✓"),
+        (faster("aps3", 2), "≥ 2× APScheduler 3: not measured"),
+    ],
+)
+def test_goals_are_judged(goal, text):
+    results = sample(ours=[{"add": 20.0}], jobify=[{"add": 40.0}])
+    verdict = judge(results, Row("add", "µs", ADD), goal)
+    assert verdict.text == text
+    assert verdict.is_met is ({"✓": True, "✗": False}.get(text[-1]))
+
+
+def test_what_is_missing_says_why():
+    results = sample(ours=[{"add": 20.0}], jobify=[None], floor=[{"run": 1.0}])
+    results.absent.append("aps3")
+    row = Row("add", "µs", ADD)
+    whys = [shown(results, row, who) for who in ("jobify", "aps3", "floor")]
+    assert whys == ["failed", "not installed", "–"]
+
+
+def test_the_tables_are_printed_and_written_from_kept_results(tmp_path, capsys):
+    line = "* * * * * @ UTC"
+    results = sample()
+    results.samples = {
+        "ours/singly/10000": [{"add": 20.0}],
+        "jobify/singly/10000": [{"add": 60.0}],
+        "ours/cron/1000": [{line: 2.0}],
+        "croniter/cron/1000": [{line: 40.0}],
+    }
+    results.save(tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["rounds"] == 2
+    assert command_line.main(["show", str(tmp_path / "r.json"), "--rst", str(tmp_path / "new" / "r.txt")]) == 0
+    assert capsys.readouterr().out == as_text(results) + "\n"
+    assert "60.0 (3.00×)" in as_text(results)
+    written = (tmp_path / "new" / "r.txt").read_text()
+    assert written == as_rst(results)
+    assert r"* - \* \* \* \* \* (UTC)" in written
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["--help"])
+    assert stop.value.code == 0
+    assert "python -m benchmarks memory --quick" in capsys.readouterr().out
