@@ -119,6 +119,8 @@ class Actor:
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
         self.is_stopped = False
+        # From the first turn of the timer on, so that whoever opened the scheduler can listen before anything starts.
+        self.is_serving = False
         self._nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.
@@ -169,7 +171,7 @@ class Actor:
             return
         self._is_stepping = True
         ledger, mailbox, store = self.ledger, self._mailbox, self.ledger.store
-        more = False
+        more, wake = False, None
         try:
             while not more:
                 now = self.clock.now()
@@ -190,8 +192,9 @@ class Actor:
                         if reply is not None:
                             reply.value = value
                 wake = store.next_wake()
-                if store.has_ready() or (wake is not None and wake <= now):
+                if (store.has_ready() or (wake is not None and wake <= now)) and self.is_serving:
                     more = ledger.advance(now)
+                    wake = store.next_wake()
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
                     for effect, subject in effects:
@@ -206,7 +209,8 @@ class Actor:
             self._is_stepping = False
         if self._watchers:
             self._wake_watchers()
-        self._arm(more=more)
+        if wake != self._wake_us or self._timers or more or self._armed == -math.inf:
+            self._arm(wake, more=more)
 
     # --- the timer --------------------------------------------------------------------------------------------
 
@@ -215,11 +219,8 @@ class Actor:
         entry = (trio.current_time() + seconds, next(self._timer_ids), call, args)
         heapq.heappush(self._timers, entry)
 
-    def _arm(self, *, more: bool) -> None:
+    def _arm(self, wake: int | None, *, more: bool) -> None:
         """Move the one deadline to the earliest thing there is to do."""
-        wake = self.ledger.store.next_wake()
-        if wake == self._wake_us and not self._timers and not more and self._armed != -math.inf:
-            return
         self._wake_us = wake
         deadline = math.inf if wake is None else self.clock.deadline(wake)
         if self._timers and self._timers[0][0] < deadline:
@@ -236,6 +237,8 @@ class Actor:
     async def run_timer(self) -> None:
         """The actor's task: sleeps until there is something to do. Shielded; ends with `stop`."""
         with self._shielded():
+            self.is_serving = True
+            self._step()
             while not self.is_stopped:
                 with trio.CancelScope(deadline=self._armed) as self._alarm:
                     await trio.sleep_forever()

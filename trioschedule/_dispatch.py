@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _steering as steering, commands
+from ._intake import accept_jobs
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
@@ -67,7 +68,7 @@ def schedule(
     now: int,
 ) -> tuple[list[JobRecord], list[RunRecord]]:
     """Schedule all of these or none, then cancel the jobs that they replace."""
-    records, replaced = ledger.schedule(specs, now, context)
+    records, replaced = accept_jobs(ledger, specs, now, context)
     if not replaced:
         return records, []
     for job in replaced:

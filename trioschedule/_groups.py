@@ -13,7 +13,6 @@ from ._actor import Actor
 from ._dispatch import schedule
 from ._errors import SchedulerClosedError
 from ._failures import Block
-from ._functions import unwrap
 from ._handles import Job, Running, job_handle
 from ._queries import JobQuery
 from ._records import GroupRules, Selection
@@ -89,13 +88,16 @@ class Schedules:
         """Schedule many jobs in one batch: all or none.
 
         Raises:
-            As `schedule`.
+            TypeError: as `schedule`.
+            ValueError: as `schedule`.
+            DuplicateJobError: as `schedule`; also two of the same batch.
+            SchedulerClosedError: as `schedule`.
         """
         checked = list(specs)
         for spec in checked:
             if type(spec) is not JobSpec:
                 raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
-        if self._group_name() is not None:
+        if self._registry is not None or self._group_name() is not None:
             checked = [self._adopt(spec) for spec in checked]
         actor = self._actor
         records, runs = await actor.ask(schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor))
@@ -105,22 +107,15 @@ class Schedules:
     def _spec(
         self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
     ) -> JobSpec:
-        if self._registry is not None:
-            options = {**self._registry.options_of(unwrap(fn, ())[0]), **options}
-        group = self._group_name()
-        if group is not None:
-            if options.get("group", group) != group:
-                raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {options['group']!r}")
-            options = {**options, "group": group}
-        return JobSpec(trigger, fn, args, **options)
+        spec = JobSpec(trigger, fn, args, **options)
+        return spec if self._registry is None and self._group_name() is None else self._adopt(spec)
 
     def _adopt(self, spec: JobSpec) -> JobSpec:
+        """Give a job the defaults of its registered function, and the group that it is scheduled in."""
         group = self._group_name()
-        if group is None or spec.options.group == group:
-            return spec
-        if spec.options.group is not None:
+        if group is not None and spec.options.group not in (None, group):
             raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
-        return spec.in_group(group)
+        return spec.under({} if self._registry is None else self._registry.options_of(spec.fn), group)
 
 
 @final

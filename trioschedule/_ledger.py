@@ -7,24 +7,20 @@ steer with (cancel, pause, update, …) is in `_steering`.
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, final
 
 from . import events
-from ._errors import DuplicateJobError, SchedulerClosedError
-from ._identity import definition_differences, unique_key
 from ._plan import (
     Dropped,
     Ending,
     SlotPlan,
     Verdict,
     conclude,
-    first_slot,
     one_shot_ending,
     overlap,
     plan_slots,
@@ -32,14 +28,15 @@ from ._plan import (
     wake_time,
 )
 from ._records import ACTIVE, GroupRules, JobRecord, JobStatus, QueueRules, RunKind, RunRecord, RunStatus, Selection
-from ._spec import Abort, JobSpec, Overlap, Retention, Snooze, Unique
-from ._time import US, from_us
+from ._spec import Abort, Overlap, Retention, Snooze
+from ._time import US
 from ._util import problem
 from .stores import Store
-from .triggers import Delay, Manual, anchored, bind, is_one_shot, moved, next_us
+from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us
 
-# So many slots, and so many starts, in one step: then other tasks of the program get their turn.
-BATCH: Final = 1000
+# So many slots, and so many starts, in one step: then other tasks of the program get their turn. (More would also
+# keep more tasks alive at once than Python's garbage collector likes: 1,000 cost a quarter more a run.)
+BATCH: Final = 256
 
 # Returned by a job function, these mean something to the scheduler.
 _ANSWERS: Final = (Snooze, Abort)
@@ -107,114 +104,6 @@ class Ledger:
         if rules is None:
             return None
         return 0 if rules.paused else rules.limit
-
-    # --- scheduling -------------------------------------------------------------------------------------------
-
-    def schedule(
-        self, specs: Sequence[JobSpec], now: int, context: contextvars.Context | None
-    ) -> tuple[list[JobRecord], list[JobRecord]]:
-        """Accept all of these jobs or none: gives them, and the ones they replace, which the caller cancels."""
-        if self.closed:
-            raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
-        batch: dict[Hashable, JobRecord] = {}  # by name and by unique key, what this batch itself takes
-        records: list[JobRecord] = []
-        fresh: list[JobRecord] = []
-        keys: dict[int, Hashable] = {}
-        replaced: list[JobRecord] = []
-        for spec in specs:
-            record, key, rival = self._prepare(spec, now, context, batch)
-            if rival is not None:
-                if spec.if_exists == "skip":
-                    records.append(rival)
-                    continue
-                replaced.append(rival)
-            records.append(record)
-            fresh.append(record)
-            if record.name is not None:
-                batch["name", record.name] = record
-            if key is not None:
-                batch["key", key] = record
-                keys[record.id] = key
-        for record in fresh:
-            self.store.add_job(record, keys.get(record.id) if keys else None)
-        self.open_jobs += len(fresh)
-        if self.listening:
-            for record in fresh:
-                self.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
-        return records, replaced
-
-    def _prepare(
-        self, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
-    ) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
-        options, store = spec.options, self.store
-        if self.served:
-            self.check_queue(options.queue)
-        trigger = bind(spec.trigger, now, self.tz)
-        due = first_slot(trigger, now)
-        if due is None and type(trigger) is not Manual:
-            raise ValueError(
-                f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come"
-            )
-        job_id = store.new_job_id()
-        wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, self.seed)
-        record = JobRecord(
-            job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
-        )
-        rival = None
-        if spec.name is not None:
-            rival = batch.get(("name", spec.name)) or self._live_job_named(spec.name)
-        elif store.is_named(record):
-            record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
-        key = None
-        if options.unique is not None:
-            key = unique_key(options.unique, record)
-            rival = rival or batch.get(("key", key)) or self._holder(key, options.unique, now)
-        if rival is not None:
-            if spec.if_exists == "error":
-                raise DuplicateJobError(
-                    f"{_what_is_taken(spec, rival)}; "
-                    "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
-                )
-            if spec.if_exists == "skip":
-                differences = definition_differences(rival, record, named=spec.name is not None)
-                if differences:
-                    raise ValueError(
-                        f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
-                        f"{', '.join(differences)}; pass if_exists='replace' or another name"
-                    )
-            elif rival in batch.values():
-                raise ValueError(
-                    f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
-                )
-        return record, key, rival
-
-    def check_queue(self, queue: str) -> None:
-        if self.served and queue not in self.served:
-            known = ", ".join(map(repr, sorted(self.served)))
-            raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
-
-    def _live_job_named(self, name: str) -> JobRecord | None:
-        job = self.store.find(name)
-        return None if job is None or job.is_over else job
-
-    def _holder(self, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
-        job = self.store.holder(key)
-        if job is None:
-            return None
-        claims = not job.is_over or (unique.period is not None and now - job.created_at < unique.period * US)
-        return job if claims else None
-
-    def check_reopening(self, job: JobRecord, now: int) -> None:
-        """Refuse to open a job again whose name or unique key is taken meanwhile."""
-        if job.name is not None and (rival := self._live_job_named(job.name)) is not None and rival is not job:
-            raise DuplicateJobError(
-                f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now"
-            )
-        unique = job.options.unique
-        if unique is not None:
-            rival = self._holder(unique_key(unique, job), unique, now)
-            if rival is not None and rival is not job:
-                raise DuplicateJobError(f"job {job.id} cannot be opened again: job {rival.id} holds its unique key")
 
     # --- time -------------------------------------------------------------------------------------------------
 
@@ -437,8 +326,7 @@ class Ledger:
         """Cancel one live run: at once, after a grace, or (finish) only by asking it and starting no attempt more."""
         run.cancel_requested = True
         if run.status is RunStatus.RUNNING:
-            if run.reason is None:
-                run.reason = reason
+            run.reason = reason
             if finish:
                 return
             if grace:
@@ -529,9 +417,3 @@ class Ledger:
 
 def _unstarted(job: JobRecord) -> int:
     return sum(run.started_at is None and run.kind is not RunKind.MANUAL for run in job.live)
-
-
-def _what_is_taken(spec: JobSpec, rival: JobRecord) -> str:
-    if spec.name is not None and rival.name == spec.name:
-        return f"job {spec.name!r} already exists"
-    return f"job {rival.label!r} holds the unique key already"

@@ -154,6 +154,7 @@ class JobRecord:
     `At` counts: scheduling or resume. `ending` is the status the job will have once its last live run has ended;
     `finished_at` is set when it has. `version` goes up when elapsed anchors move with a clock step or the trigger
     changes: a slot is unique as (job, version, instant). `live` are its runs without an outcome, oldest first.
+    `follows` is the job that it replaced, while that one still cleans up: none of its runs starts before.
     """
 
     id: int
@@ -176,6 +177,7 @@ class JobRecord:
     started: int = 0
     failures: int = 0
     live: tuple[RunRecord, ...] = ()
+    follows: JobRecord | None = None
     last_run: RunRecord | None = None
 
     @property

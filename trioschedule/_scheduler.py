@@ -24,6 +24,7 @@ from ._clock import WallClock
 from ._dispatch import execute, schedule
 from ._groups import Group, Schedules
 from ._handles import Job, ask, job_handle
+from ._intake import check_queue
 from ._ledger import Ledger
 from ._queries import JobQuery, Queue
 from ._records import LIVE, GroupRules, JobRecord, JobStatus, RunRecord, RunStatus, Selection
@@ -32,7 +33,7 @@ from ._runner import Middleware, run_of
 from ._runs import ErrorContext, Run, error_context
 from ._spec import ErrorHandler, Retention
 from ._time import from_us, zone
-from ._util import NoPublicConstructor, safe_repr
+from ._util import NoPublicConstructor, problem, safe_repr
 from .stores import MemoryStore
 
 T = TypeVar("T")
@@ -159,7 +160,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         Raises:
             ValueError: this scheduler does not serve it.
         """
-        self._actor.ledger.check_queue(text("queue", name))
+        check_queue(self._actor.ledger, text("queue", name))
         return Queue._create(self._actor, name)
 
     # --- commands and events ----------------------------------------------------------------------------------
@@ -327,6 +328,7 @@ class _Opening:
         self._grace = grace
 
     async def __aenter__(self) -> Scheduler:
+        await trio.lowlevel.checkpoint()
         # The actor's tasks live in a nursery around that of the runs: they take the last reports.
         self._outer = trio.open_nursery()
         services = await self._outer.__aenter__()
@@ -398,15 +400,25 @@ def _execute(actor: Actor, command: object) -> None:
     """A command from a channel: done now, answered to nobody; what cannot be done is reported."""
     error = actor.submit(execute, actor.ledger, command, None).error
     if error is not None:
-        logger.warning("command %s was rejected: %s", safe_repr(command), error)
+        logger.warning("command %s was rejected: %s", safe_repr(command), problem(error))
         actor.submit(_rejected, actor.ledger, command, error)
 
 
 def _rejected(ledger: Ledger, command: object, error: Exception, now: int) -> None:
     ledger.counts["commands rejected"] += 1
     if ledger.listening:
-        problem = f"{type(error).__name__}: {error}"
-        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem))
+        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem(error)))
+
+
+def _check_queues(queues: object) -> None:
+    if queues is None:
+        return
+    if not isinstance(queues, Mapping):
+        raise TypeError(f"queues must be a mapping of name to limit such as {{'mail': 5}}, not {queues!r}")
+    for name, limit in queues.items():
+        text("queues (each name)", name)
+        if limit is not None:
+            whole_number(f"queues[{name!r}]", limit, 1)
 
 
 def open_scheduler(
@@ -447,13 +459,7 @@ def open_scheduler(
         raise ValueError(f"store: only None (in memory) is there so far, not {store!r}")
     if registry is not None and not isinstance(registry, Registry):
         raise TypeError(f"registry must be a Registry, not {registry!r}")
-    if queues is not None:
-        if not isinstance(queues, Mapping):
-            raise TypeError(f"queues must be a mapping of name to limit such as {{'mail': 5}}, not {queues!r}")
-        for name, limit in queues.items():
-            text("queues (each name)", name)
-            if limit is not None:
-                whole_number(f"queues[{name!r}]", limit, 1)
+    _check_queues(queues)
     zone(tz)
     if on_error is not None and not callable(on_error):
         raise TypeError(f"on_error must be callable, not {on_error!r}")
@@ -466,14 +472,10 @@ def open_scheduler(
 
     def build(nursery: trio.Nursery) -> Actor:
         handles = _Handles()
-        ledger = Ledger(
-            MemoryStore() if store is None else store,
-            tz=tz,
-            seed=random.getrandbits(64) if seed is None else seed,
-            queues=queues,
-            retention=retention or Retention(),
-            handle=handles.job,
-        )
+        kept = store or MemoryStore()
+        number = random.getrandbits(64) if seed is None else seed
+        keep = retention or Retention()
+        ledger = Ledger(kept, tz=tz, seed=number, queues=queues, retention=keep, handle=handles.job)
         handles.actor = Actor(ledger, WallClock(), handles, nursery, middleware, on_error)
         return handles.actor
 

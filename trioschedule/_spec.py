@@ -410,13 +410,13 @@ class JobSpec:
     name: str | None
     if_exists: IfExists
     options: Options
+    given: tuple[str, ...]
 
     def __init__(
         self,
         trigger: Trigger,
         fn: Callable[..., Any],
         args: Iterable[Any] = (),
-        /,
         *,
         name: str | None = None,
         if_exists: IfExists = "error",
@@ -439,11 +439,20 @@ class JobSpec:
             raise TypeError(
                 f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'"
             )
-        self.__attrs_init__(trigger, fn, args, kwargs, name, if_exists, checked)  # pyright: ignore[reportAttributeAccessIssue]
+        self._set(trigger, fn, args, kwargs, name, if_exists, checked, tuple(options))
 
-    def in_group(self, group: str) -> JobSpec:
-        """The same job in a group. For the scheduler."""
+    def _set(self, *values: Any) -> None:
+        self.__attrs_init__(*values)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def under(self, defaults: Mapping[str, Any], group: str | None) -> JobSpec:
+        """The same job with defaults for what it was not given, in a group. For the scheduler."""
+        options = checked_options(defaults)
+        given = {name: getattr(self.options, name) for name in self.given}
+        if group is not None:
+            given["group"] = group
         copy = object.__new__(JobSpec)
-        options = attrs.evolve(self.options, group=group)
-        copy.__attrs_init__(self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists, options)  # pyright: ignore[reportAttributeAccessIssue]
+        copy._set(
+            self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists,
+            attrs.evolve(options, **given), tuple(given),
+        )  # fmt: skip
         return copy

@@ -16,6 +16,7 @@ from . import events
 from ._checks import positive_number, whole_number
 from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
 from ._functions import check_call, is_async, unwrap
+from ._intake import check_queue, check_reopening
 from ._ledger import Ledger
 from ._plan import Dropped, first_slot, job_status
 from ._records import ACTIVE, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
@@ -206,7 +207,7 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
         return True
     was_over = job.is_over
     if was_over:
-        ledger.check_reopening(job, now)
+        check_reopening(ledger, job, now)
         following = None if is_one_shot(job.trigger) else _following(job, now)
         job.ending = job.finished_at = job.reason = None
         job.failures = 0
@@ -277,7 +278,7 @@ def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> li
         if run.status is RunStatus.RETRYING:
             run.ready_at = now
             ledger.store.move_run(run, RunStatus.DUE)
-    if slot and job.next_due is not None and job.ending is None:
+    if slot and job.next_due is not None and job.ending is None and ledger.limit_of(job.options.queue) != 0:
         due = job.next_due
         ledger.look_again(job, due)
         brought.append(ledger.accept(job, due, RunKind.SLOT, now))
@@ -335,7 +336,7 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
         attempts = whole_number("max_attempts", changes["max_attempts"], 1)
         options = attrs.evolve(options, retry=attrs.evolve(options.retry or Retry(), attempts=attempts))
     if "queue" in changes:
-        ledger.check_queue(options.queue)
+        check_queue(ledger, options.queue)
     fn, args, kwargs = job.fn, job.args, job.kwargs
     if "args" in changes:
         if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
@@ -430,7 +431,7 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
 
 def change_queue(ledger: Ledger, name: str, now: int, *, paused: bool | None = None, limit: int | None = None) -> bool:
     """Pause, resume or scale a queue; whether that changed it."""
-    ledger.check_queue(name)
+    check_queue(ledger, name)
     rules = ledger.queues.setdefault(name, QueueRules())
     before = attrs.evolve(rules)
     if paused is not None:

@@ -62,7 +62,10 @@ def probe() -> Probe:
 
 @pytest.fixture
 async def scheduler(autojump_clock: MockClock) -> AsyncGenerator[Scheduler]:
-    """One that ends its runs at once when the test is over. (pytest-trio takes the clock from the test's own arguments.)"""
+    """One that ends its runs at once when the test is over.
+
+    A test that uses it must ask for `autojump_clock` too: pytest-trio takes the clock from the test's own arguments.
+    """
     async with open_scheduler(seed=1, shutdown_grace=0) as scheduler:
         yield scheduler
 

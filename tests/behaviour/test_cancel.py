@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import trio
 
@@ -131,7 +133,9 @@ async def test_paused(autojump_clock, scheduler, probe):
     assert probe.starts == []
 
 
-@pytest.mark.parametrize("outcome", ["succeeded", "failed", "timed_out", "cancelled", "completed", "permanently_failed"])
+@pytest.mark.parametrize(
+    "outcome", ["succeeded", "failed", "timed_out", "cancelled", "completed", "permanently_failed"]
+)
 async def test_terminal_states_absorb(autojump_clock, scheduler, probe, outcome):
     jobs = {
         "succeeded": lambda: scheduler.schedule(After(seconds=0), probe.work, 0, "value"),
@@ -209,10 +213,8 @@ async def test_a_caller_that_is_cancelled_already_changes_nothing(autojump_clock
 
 async def test_a_run_that_swallows_the_cancellation_is_cancelled(autojump_clock, scheduler):
     async def swallowing() -> str:
-        try:
+        with contextlib.suppress(trio.Cancelled):
             await trio.sleep(100)
-        except trio.Cancelled:
-            pass
         return "all the same"
 
     job = await scheduler.schedule(After(seconds=0), swallowing)
@@ -327,7 +329,7 @@ async def test_a_run_sees_the_request_at_once(autojump_clock, scheduler):
     seen = []
 
     async def polite() -> None:
-        while not current_run().cancel_requested:
+        while not current_run().cancel_requested:  # noqa: ASYNC110 - as jobs do
             await trio.sleep(1)
         seen.append(trio.current_time())
 
@@ -349,7 +351,9 @@ async def test_a_run_sees_the_request_at_once(autojump_clock, scheduler):
         ({}, {"running": "finish"}, 1),
     ],
 )
-async def test_a_later_call_may_strengthen_an_earlier_one_never_weaken_it(autojump_clock, scheduler, probe, first, second, ends):
+async def test_a_later_call_may_strengthen_an_earlier_one_never_weaken_it(
+    autojump_clock, scheduler, probe, first, second, ends
+):
     job = await scheduler.schedule(After(seconds=0), probe.careful, 100, 2)
     await trio.sleep(1)
     assert job.cancel_nowait(**first) is True
@@ -590,6 +594,14 @@ async def test_replacing_a_running_job_waits_for_its_cleanup(autojump_clock, sch
     assert old.status is JobStatus.CANCELLED
     assert probe.time() == 6
     assert new.status is JobStatus.SCHEDULED
+
+
+async def test_the_replacement_starts_only_when_the_replaced_job_has_cleaned_up(autojump_clock, scheduler, probe):
+    await scheduler.schedule(After(seconds=0), probe.careful, 100, 5, name="it")
+    await trio.sleep(1)
+    new = await scheduler.schedule(After(seconds=0), probe.work, name="it", if_exists="replace")
+    await new.wait()
+    assert probe.starts == [0, 6]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trioschedule import After, At, Cron, Daily, Delay, Every, JobStatus, Retry, Weekly, events, exponential, open_scheduler
+from trioschedule import (
+    After,
+    At,
+    Cron,
+    Daily,
+    Delay,
+    Every,
+    JobStatus,
+    Retry,
+    Weekly,
+    events,
+    exponential,
+    open_scheduler,
+)
 
 US = 1_000_000
 

@@ -336,7 +336,7 @@ async def test_a_trigger_that_fails_while_one_steers(autojump_clock, scheduler, 
         await scheduler.drain()
         assert job.status is JobStatus.FAILED
         assert len(probe.starts) == 1
-    await trio.sleep(20)
+    await trio.sleep(25)
     assert other.status is JobStatus.SCHEDULED
 
 
@@ -391,3 +391,34 @@ async def test_bad_handlers(autojump_clock, scheduler, probe, handler):
         scheduler.on_error(handler)
     with pytest.raises(TypeError, match="on_error"):
         await scheduler.schedule(After(seconds=1), probe.work, on_error=handler)
+
+
+async def test_a_handler_whose_failure_cannot_be_shown_is_reported_all_the_same(autojump_clock, scheduler, probe):
+    def nasty(context) -> None:
+        raise Nasty
+
+    async with scheduler.open_events() as channel:
+        job = await scheduler.schedule(Every(seconds=10), probe.fail, on_error=nasty)
+        await trio.sleep(15)
+        found = [channel.receive_nowait() for _ in range(channel.statistics().current_buffer_used)]
+    assert [event.job_id for event in found if isinstance(event, events.HandlerFailed)] == [job.id]
+    assert scheduler.statistics().handlers_failed == 1
+
+
+async def test_what_a_handler_cancels_is_cancelled_from_outside(autojump_clock, scheduler, probe):
+    """The handler of a run is not that run: other live runs of the job are really cancelled."""
+    outcomes = iter([100, None])
+
+    async def work() -> None:
+        seconds = next(outcomes)
+        if seconds is None:
+            raise ValueError("no")
+        await probe.work(seconds)
+
+    async def stop(context) -> None:
+        await (await scheduler.get(context.job_name)).cancel()
+
+    job = await scheduler.schedule(Every(seconds=10), work, overlap="allow", on_error=stop)
+    await job.wait_done()
+    assert probe.cancels == [20]
+    assert job.status is JobStatus.CANCELLED

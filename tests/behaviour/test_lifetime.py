@@ -163,13 +163,12 @@ async def test_an_outer_cancellation_in_the_grace_cuts_it_short(autojump_clock, 
 
 
 async def test_an_exception_of_the_body_survives_an_outer_cancellation(autojump_clock, probe):
-    with pytest.raises(ValueError, match="mine"):
-        with trio.CancelScope() as scope:
-            async with open_scheduler() as scheduler:
-                await scheduler.schedule(After(seconds=0), probe.careful, 100, 2)
-                await trio.sleep(1)
-                scope.cancel()
-                raise ValueError("mine")
+    with pytest.raises(ValueError, match="mine"), trio.CancelScope() as scope:
+        async with open_scheduler() as scheduler:
+            await scheduler.schedule(After(seconds=0), probe.careful, 100, 2)
+            await trio.sleep(1)
+            scope.cancel()
+            raise ValueError("mine")
     assert probe.cleanups == [3]
 
 
@@ -372,7 +371,7 @@ async def test_every_waiter_is_answered_when_the_scheduler_closes(autojump_clock
             answers[name] = type(exc)
 
     with trio.fail_after(1000):
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:  # noqa: SIM117 - the order is the point
             async with open_scheduler(queues={"one": 1}, shutdown_grace=1) as scheduler:
                 running = await scheduler.schedule(After(seconds=0), probe.careful, 100, 2)
                 pending = await scheduler.schedule(After(hours=1), probe.work)
@@ -399,11 +398,10 @@ async def test_a_shielded_cleanup_is_waited_for_and_named_in_a_warning(autojump_
         await trio.sleep(7)
         explanations.append(await job.explain())
 
-    async with trio.open_nursery() as nursery:
-        async with open_scheduler(shutdown_grace=0) as scheduler:
-            job = await scheduler.schedule(After(seconds=0), probe.careful, 100, 20, name="stubborn")
-            await trio.sleep(1)
-            nursery.start_soon(look, job)
+    async with trio.open_nursery() as nursery, open_scheduler(shutdown_grace=0) as scheduler:
+        job = await scheduler.schedule(After(seconds=0), probe.careful, 100, 20, name="stubborn")
+        await trio.sleep(1)
+        nursery.start_soon(look, job)
     assert probe.cleanups == [21]
     assert explanations[0].code == "cleanup_slow"
     assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -364,11 +364,11 @@ async def test_result_between_retry_and_its_end(autojump_clock, scheduler, probe
 async def test_retry_of_a_manual_job(autojump_clock, scheduler, probe):
     job = await scheduler.schedule(Manual(), probe.work)
     assert await job.retry() is True
-    await job.wait()
+    await scheduler.wait_idle()
     assert job.status is JobStatus.WAITING
     await job.cancel()
     assert await job.retry() is True
-    await job.wait()
+    await scheduler.wait_idle()
     assert job.status is JobStatus.WAITING
     assert len(probe.starts) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import pendulum
 import pytest
 import trio
 
@@ -19,6 +20,7 @@ from trioschedule import (
     RunStatus,
     current_run,
     open_scheduler,
+    upcoming,
 )
 
 
@@ -297,19 +299,15 @@ async def test_losing_the_reference_does_not_stop_the_job(autojump_clock):
 
 
 def test_units():
-    from trioschedule import upcoming
+    start = pendulum.datetime(2026, 3, 1, tz="UTC")
 
-    start = Daily("00:00", tz="UTC").next_after(Cron("0 0 * * *", tz="UTC").next_after(pendulum_now()))
-    every_five = upcoming(Cron("*/5 * * * *", tz="UTC"), 3, after=start)
-    at_five = upcoming(Cron("5 * * * *", tz="UTC"), 3, after=start)
-    assert [(slot - start).total_seconds() for slot in every_five] == [300, 600, 900]
-    assert [(slot - start).total_seconds() for slot in at_five] == [300, 3900, 7500]
+    def seconds(trigger) -> list[float]:
+        return [(slot - start).total_seconds() for slot in upcoming(trigger.bind(start, "UTC"), 3, after=start)]
 
-
-def pendulum_now():
-    import pendulum
-
-    return pendulum.datetime(2026, 3, 1, tz="UTC")
+    assert seconds(Every(seconds=5)) == [5, 10, 15]
+    assert seconds(Every(minutes=5)) == [300, 600, 900]
+    assert seconds(Cron("5 * * * *")) == [300, 3900, 7500]  # at minute 5 of every hour
+    assert seconds(Cron("*/5 * * * *")) == [300, 600, 900]  # every five minutes
 
 
 # --- error handling -------------------------------------------------------------------------------------------

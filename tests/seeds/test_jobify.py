@@ -179,7 +179,7 @@ async def test_result_of_a_timeout(autojump_clock):
     async with open_scheduler() as scheduler:
         job = await scheduler.schedule(After(seconds=5), trio.sleep, 10, timeout=0.05)
         await job.wait()
-        with pytest.raises(JobFailedError, match="0.05") as info:
+        with pytest.raises(JobFailedError, match=r"0\.05") as info:
             job.result()
         assert isinstance(info.value.__cause__, TimeoutError)
 

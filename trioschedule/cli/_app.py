@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import traceback
@@ -75,9 +76,7 @@ def _option(text: str, *names: str, output: bool = False) -> Parameter:
 Target = Annotated[
     str, Parameter(help="module:registry or path/to/file.py:registry; modules are looked for in this directory too.")
 ]
-File = Annotated[
-    str, Parameter(help="A crontab, or - for standard input. Besides cron's lines it may hold: @every 10s COMMAND")
-]
+File = Annotated[str, Parameter(help="A crontab. Besides the lines that cron knows it may hold: @every 10s COMMAND")]
 For = Annotated[str | None, _option("Stop after so long, such as 10s or 1h30m.", "--for")]
 LineZone = Annotated[
     str | None, _option("The zone of lines without CRON_TZ or TZ above them; this machine's if not given.")
@@ -92,7 +91,7 @@ Strict = Annotated[bool, _FLAG, _option("Refuse to start when a line is wrong, i
 Fail = Annotated[bool, _FLAG, _option("Exit with 1 when a run failed.")]
 DryRun = Annotated[bool, _FLAG, _option("Show the next times of each line and run nothing.", output=True)]
 Slots = Annotated[int, _option("How many times with --dry-run.", "--count", "-n", output=True)]
-Json = Annotated[bool, _FLAG, _option("JSON: one object a line, of next one in all.", "--json", output=True)]
+Json = Annotated[bool, _FLAG, _option("JSON for programs: one object a line.", "--json", output=True)]
 OverlapName = Annotated[
     Literal["allow", "skip", "queue", "replace"],
     _option("When a run is due and the one before still goes on; allow is what cron does."),
@@ -109,6 +108,9 @@ Queues = Annotated[
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # better a ? than no line at all
+            stream.reconfigure(errors="replace")
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -184,7 +186,7 @@ def _read_crontab(file: str, show: Show, *, system: bool | None) -> tuple[Cronta
     if sys.platform == "win32":
         raise CommandLineError("crontabs need process groups and a shell, which Windows does not have", FAILED)
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = Path(file).read_bytes()
     except FileNotFoundError:
         raise CommandLineError(f"there is no file {file}", NOT_FOUND) from None
     except OSError as error:
@@ -283,8 +285,8 @@ def run_registry(
 ) -> int:
     """Run the jobs that a Registry declares.
 
-    These are the functions registered with a trigger, as by
-    @registry.register("nightly", trigger=Daily("02:00", tz="Europe/Paris"))
+    These are the functions registered with a trigger; above such a function
+    stands @registry.register("nightly", trigger=Daily("02:00"))
 
     trioschedule run package.jobs:registry
     trioschedule run jobs.py:registry --for 10s --queues mail:5,default:2

@@ -2,7 +2,8 @@
 
 A store is driven from inside one step at a time, by synchronous calls: the step is one transaction. In memory it
 runs in the task that sent the request; a durable store runs the same step in its own thread and commits behind it,
-before anything is acknowledged or started.
+before anything is acknowledged or started. The step changes the rows that a store hands out; what an index or a timer
+hangs on is told by the methods below, of everything else a durable store finds out by comparing when it commits.
 """
 
 from __future__ import annotations
@@ -61,10 +62,6 @@ class Store(Protocol):
         """Give a job without one a name of its own."""
         ...
 
-    def save_job(self, job: JobRecord, /) -> None:
-        """Keep what was changed in a job, apart from `wake_at`, its end and its group, queue or priority."""
-        ...
-
     def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
         """Keep when the job wants to be looked at next."""
         ...
@@ -104,8 +101,8 @@ class Store(Protocol):
     def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
         """Pick the DUE runs that may start: queue, group and job have room; by priority, then due time, then id.
 
-        `limit_of` gives a queue's limit, None for no limit, 0 if nothing may start from it. The caller moves each
-        picked run to RUNNING; until it has, the store counts it as active.
+        `limit_of` gives a queue's limit, None for no limit, 0 if nothing may start from it. The runs that it gives are
+        RUNNING and counted as such.
         """
         ...
 

@@ -123,9 +123,6 @@ class MemoryStore:
         job.name = name
         self._names[name] = (*self._names.get(name, ()), job.id)
 
-    def save_job(self, job: JobRecord, /) -> None:
-        pass  # the row itself was changed
-
     def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
         if job.wake_at is not None:
             self._timed -= 1
@@ -206,7 +203,7 @@ class MemoryStore:
             job.live = () if len(job.live) == 1 else tuple([other for other in job.live if other is not run])
             if run.finished_at is not None:
                 self._finished_runs.append((run.finished_at, run.id))
-        if self._parked and job.live and status is not RunStatus.RUNNING:
+        if self._parked and status is not RunStatus.RUNNING:
             self._unpark(("job", job.id, ""))
 
     def requeue(self, run: RunRecord, options: Options, /) -> None:
@@ -263,7 +260,7 @@ class MemoryStore:
             if run.job.paused is not None and run.kind is not RunKind.MANUAL:
                 continue
             group = run.options.group
-            blocker = self._blocker(run, groups) if group is not None or len(run.job.live) > 1 else None
+            blocker = self._blocker(run, groups) if group is not None or len(run.job.live) > 1 or run.job.follows else None
             if blocker is not None:
                 heapq.heappush(self._parked.setdefault(blocker, []), rank)
                 if blocker[0] == "job" and group is not None:
@@ -291,6 +288,11 @@ class MemoryStore:
         return best
 
     def _blocker(self, run: RunRecord, groups: Mapping[str, int]) -> tuple[str, Hashable, str] | None:
+        before = run.job.follows
+        if before is not None:
+            if any(other.status in ACTIVE for other in before.live):
+                return "job", before.id, ""
+            run.job.follows = None
         live = run.job.live
         if run.alone and len(live) > 1:
             # In the order of acceptance: one that waits for its next attempt is still ahead of those behind it.

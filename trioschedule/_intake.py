@@ -1,0 +1,133 @@
+"""Accepting jobs: all of a batch or none, names and unique keys, `if_exists`."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Hashable, Mapping, Sequence
+
+from . import events
+from ._errors import DuplicateJobError, SchedulerClosedError
+from ._identity import definition_differences, unique_key
+from ._ledger import Ledger
+from ._plan import first_slot, wake_time
+from ._records import JobRecord
+from ._spec import JobSpec, Unique
+from ._time import US, from_us
+from .triggers import Manual, bind
+
+
+def accept_jobs(
+    ledger: Ledger, specs: Sequence[JobSpec], now: int, context: contextvars.Context | None
+) -> tuple[list[JobRecord], list[JobRecord]]:
+    """Accept all of these jobs or none: gives them, and the ones they replace, which the caller cancels."""
+    if ledger.closed:
+        raise SchedulerClosedError("schedule(): the block that opened this scheduler is being left")
+    batch: dict[Hashable, JobRecord] = {}  # by name and by unique key, what this batch itself takes
+    records: list[JobRecord] = []
+    fresh: list[JobRecord] = []
+    keys: dict[int, Hashable] = {}
+    replaced: list[JobRecord] = []
+    for spec in specs:
+        record, key, rival = _prepare(ledger, spec, now, context, batch)
+        if rival is not None:
+            if spec.if_exists == "skip":
+                records.append(rival)
+                continue
+            replaced.append(rival)
+            record.follows = rival
+        records.append(record)
+        fresh.append(record)
+        if record.name is not None:
+            batch["name", record.name] = record
+        if key is not None:
+            batch["key", key] = record
+            keys[record.id] = key
+    for record in fresh:
+        ledger.store.add_job(record, keys.get(record.id) if keys else None)
+    ledger.open_jobs += len(fresh)
+    if ledger.listening:
+        for record in fresh:
+            ledger.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
+    return records, replaced
+
+
+def _prepare(
+    ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
+) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
+    options, store = spec.options, ledger.store
+    if ledger.served:
+        check_queue(ledger, options.queue)
+    trigger = bind(spec.trigger, now, ledger.tz)
+    due = first_slot(trigger, now)
+    if due is None and type(trigger) is not Manual:
+        raise ValueError(
+            f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come"
+        )
+    job_id = store.new_job_id()
+    wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
+    record = JobRecord(
+        job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
+    )
+    rival = None
+    if spec.name is not None:
+        rival = batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name)
+    elif store.is_named(record):
+        record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
+    key = None
+    if options.unique is not None:
+        key = unique_key(options.unique, record)
+        rival = rival or batch.get(("key", key)) or _holder(ledger, key, options.unique, now)
+    if rival is not None:
+        if spec.if_exists == "error":
+            raise DuplicateJobError(
+                f"{_what_is_taken(spec, rival)}; "
+                "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
+            )
+        if spec.if_exists == "skip":
+            differences = definition_differences(rival, record, named=spec.name is not None)
+            if differences:
+                raise ValueError(
+                    f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
+                    f"{', '.join(differences)}; pass if_exists='replace' or another name"
+                )
+        elif rival in batch.values():
+            raise ValueError(
+                f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
+            )
+    return record, key, rival
+
+
+def check_queue(ledger: Ledger, queue: str) -> None:
+    if ledger.served and queue not in ledger.served:
+        known = ", ".join(map(repr, sorted(ledger.served)))
+        raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
+
+
+def _live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
+    job = ledger.store.find(name)
+    return None if job is None or job.is_over else job
+
+
+def _holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+    job = ledger.store.holder(key)
+    if job is None:
+        return None
+    claims = not job.is_over or (unique.period is not None and now - job.created_at < unique.period * US)
+    return job if claims else None
+
+
+def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
+    """Refuse to open a job again whose name or unique key is taken meanwhile."""
+    if job.name is not None and (rival := _live_job_named(ledger, job.name)) is not None and rival is not job:
+        raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
+    unique = job.options.unique
+    if unique is not None:
+        rival = _holder(ledger, unique_key(unique, job), unique, now)
+        if rival is not None and rival is not job:
+            raise DuplicateJobError(f"job {job.id} cannot be opened again: job {rival.id} holds its unique key")
+
+
+def _what_is_taken(spec: JobSpec, rival: JobRecord) -> str:
+    if spec.name is not None and rival.name == spec.name:
+        return f"job {spec.name!r} already exists"
+    return f"job {rival.label!r} holds the unique key already"
