@@ -119,7 +119,8 @@ class Actor:
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
         self.is_stopped = False
-        # From the first turn of the timer on, so that whoever opened the scheduler can listen before anything starts.
+        # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
+        # before a declared job starts.
         self.is_serving = False
         self._nursery = nursery
         self._middleware = tuple(middleware)
@@ -154,8 +155,16 @@ class Actor:
         """Append ``call(*args, now)`` and run the step, unless this is called from inside one."""
         reply: Reply[T] = Reply()
         self._mailbox.append((call, args, reply))
+        self.is_serving = True
         self._step()
         return reply
+
+    def declare(self, call: Callable[..., object], *args: Any) -> None:
+        """`submit` what is declared in code, and start nothing yet."""
+        reply: Reply[object] = Reply()
+        self._mailbox.append((call, args, reply))
+        self._step()
+        reply.unwrap()
 
     async def ask(self, call: Callable[..., T], *args: Any) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""

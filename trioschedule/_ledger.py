@@ -113,7 +113,7 @@ class Ledger:
         for row in rows:
             if type(row) is JobRecord:
                 self._serve(row, now)
-            else:
+            elif row.status is RunStatus.RETRYING:  # unless serving a slot has just replaced it
                 self.store.move_run(row, RunStatus.DUE)
         return self.start_ready(now) or len(rows) == BATCH
 
@@ -297,13 +297,6 @@ class Ledger:
         failed = status is RunStatus.FAILED or status is RunStatus.TIMED_OUT
         if failed:
             self.effects.append((Effect.FAILED, run))
-            job.failures += 1
-            if job.options.max_failures is not None and job.failures >= job.options.max_failures and job.ending is None:
-                self._give_up(job, now)
-        elif status is RunStatus.SUCCEEDED:
-            job.failures = 0
-        if job.ending is None and run.kind is not RunKind.MANUAL and job.next_due is None and is_one_shot(job.trigger):
-            job.ending = one_shot_ending(status)
         if self.listening:
             self.emit(
                 events.RunFinished(
@@ -311,6 +304,15 @@ class Ledger:
                     attempt=run.attempt, error=run.errors[-1].message if failed else None, reason=run.reason,
                 )
             )  # fmt: skip
+        # Told first, for what follows may be the end of other runs and of the job.
+        if failed:
+            job.failures += 1
+            if job.options.max_failures is not None and job.failures >= job.options.max_failures and job.ending is None:
+                self._give_up(job, now)
+        elif status is RunStatus.SUCCEEDED:
+            job.failures = 0
+        if job.ending is None and run.kind is not RunKind.MANUAL and job.next_due is None and is_one_shot(job.trigger):
+            job.ending = one_shot_ending(status)
         if not job.live:
             self.settle(job, now)
 
@@ -406,7 +408,7 @@ class Ledger:
                         self.retime(job, next_us(trigger, after))
                     except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
                         self.trigger_failed(job, exc)
-                        self.settle(job, now)
+                    self.settle(job, now)
             for run in job.live:
                 if run.status is RunStatus.RETRYING:
                     run.ready_at += delta

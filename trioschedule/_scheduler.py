@@ -104,7 +104,8 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
             group: conditions are joined by and.
             tags: all of them.
             queue: its name.
-            status: any of them; without targets or status only jobs that are not over are found.
+            status: any of them; without targets or status only jobs that are not over are found. (So
+                ``jobs(*ids)`` with no ids means every live job: look whether there are any first.)
             name: its name.
 
         Raises:
@@ -342,7 +343,7 @@ class _Opening:
             services.start_soon(actor.watch_clock, name="trioschedule clock")
         try:
             declared = self._registry.declared() if self._registry is not None else []
-            actor.submit(schedule, actor.ledger, declared, contextvars.copy_context(), None).unwrap()
+            actor.declare(schedule, actor.ledger, declared, contextvars.copy_context(), None)
         except Exception as exc:
             await self.__aexit__(type(exc), exc, exc.__traceback__)
             raise

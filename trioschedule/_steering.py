@@ -136,8 +136,9 @@ def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
     for job in list(ledger.store.select(Selection())):
         if job.finished_at is not None:
             continue
-        # A one-shot that is running still gets the status of its run.
-        if job.ending is None and not (is_one_shot(job.trigger) and any(run.status in ACTIVE for run in job.live)):
+        # A one-shot that is running for its slot still gets the status of that run.
+        runs_its_slot = is_one_shot(job.trigger) and job.next_due is None
+        if job.ending is None and not (runs_its_slot and any(run.status in ACTIVE for run in job.live)):
             job.ending, job.reason = JobStatus.CANCELLED, reason
         job.next_due = None
         if job.wake_at is not None:
@@ -396,29 +397,27 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
     if job.name is None and change.fn is not job.fn:
         ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
+    keeps_its_run = False
     for run in job.live:
         if change.run_at is not None:
             run.ready_at = change.run_at
             ledger.store.move_run(run, RunStatus.RETRYING)
         elif run.status is RunStatus.DUE and run.started_at is None:
-            if (
-                change.trigger is not None
-                and change.due is not None
-                and change.due > now
-                and is_one_shot(change.trigger)
-            ):
-                ledger.withdraw(run, "rescheduled before it started", now)
-                continue
+            # It follows the update. A one-shot that is put off gets another run then; one for now keeps this one.
+            if change.due is not None and is_one_shot(change.trigger) and run.kind is not RunKind.MANUAL:
+                if change.due > now:
+                    ledger.withdraw(run, "rescheduled before it started", now)
+                    continue
+                keeps_its_run = True
             run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
             run.attempts = change.options.attempts
             ledger.store.requeue(run, change.options)
     if change.trigger is not None:
         job.trigger, job.version = change.trigger, job.version + 1
-        if type(change.trigger) is Delay and job.live:
-            ledger.retime(job, None)  # it counts from the end of the live run
-        elif not (job.live and is_one_shot(change.trigger) and change.due is not None and change.due <= now):
-            ledger.retime(job, change.due)
-    if "max_runs" in change.fields and not job.is_over:
+        # A Delay that is given while a run is live counts from its end.
+        waits = keeps_its_run or (type(change.trigger) is Delay and job.live)
+        ledger.retime(job, None if waits else change.due)
+    if {"max_runs", "trigger"} & set(change.fields) and not job.is_over:
         ledger.replan(job, now)
     if "jitter" in change.fields and job.next_due is not None:
         ledger.retime(job, job.next_due)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from itertools import count, islice
 from typing import Final, final
 
-from .._records import ACTIVE, BUSY, LIVE, JobRecord, RunKind, RunRecord, RunStatus, Selection
+from .._records import ACTIVE, LIVE, JobRecord, RunKind, RunRecord, RunStatus, Selection
 from .._spec import Options
 
 # (priority, due, run id): the order in which waiting runs start.
@@ -47,7 +47,9 @@ class MemoryStore:
         self._parked: dict[tuple[str, Hashable, str], list[_Rank]] = {}
         self._in_queue: defaultdict[str, int] = defaultdict(int)
         self._in_group: defaultdict[str, int] = defaultdict(int)
-        self._busy = 0
+        # Runs that are DUE, wherever they wait, and how many are active.
+        self._due: set[int] = set()
+        self._working = 0
         self._finished_jobs: deque[tuple[int, int]] = deque()
         self._finished_runs: deque[tuple[int, int]] = deque()
 
@@ -96,12 +98,10 @@ class MemoryStore:
         return self._in_queue[queue]
 
     def waiting_in(self, queue: str, /) -> int:
-        heaps = [self._ready.get(queue, []), *self._parked.values()]
-        runs = {self._runs.get(run_id) for heap in heaps for _, _, run_id in heap}
-        return sum(run is not None and run.status is RunStatus.DUE and run.options.queue == queue for run in runs)
+        return sum(self._runs[run_id].options.queue == queue for run_id in self._due)
 
     def busy(self) -> int:
-        return self._busy
+        return len(self._due) + self._working
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class MemoryStore:
             history.append(run.id)  # type: ignore[union-attr]
         if run.status is RunStatus.DUE:
             job.live = (*job.live, run)
-            self._busy += 1
+            self._due.add(run.id)
             self._await_place(run)
         elif run.finished_at is not None:
             self._finished_runs.append((run.finished_at, run.id))
@@ -185,28 +185,29 @@ class MemoryStore:
         run.status = status
         if old is RunStatus.RETRYING:
             self._timed -= 1
-        elif old in BUSY:
-            self._busy -= 1
-        if old in ACTIVE and status not in ACTIVE:
+        elif old is RunStatus.DUE:
+            self._due.discard(run.id)
+            self._let_group_try(run)
+        elif old in ACTIVE and status not in ACTIVE:
+            self._working -= 1
             self._release(run)
         if status is RunStatus.DUE:
-            self._busy += 1
+            self._due.add(run.id)
             if old not in LIVE:
                 job.live = (*job.live, run)
             self._await_place(run)
         elif status is RunStatus.RETRYING:
             self._timed += 1
             heapq.heappush(self._timers, (run.ready_at, -run.id))
-        elif status in ACTIVE:
-            self._busy += 1
-        else:
+        elif status not in ACTIVE:
             job.live = () if len(job.live) == 1 else tuple([other for other in job.live if other is not run])
             if run.finished_at is not None:
                 self._finished_runs.append((run.finished_at, run.id))
-        if self._parked and status is not RunStatus.RUNNING:
+        if self._parked and status not in ACTIVE:
             self._unpark(("job", job.id, ""))
 
     def requeue(self, run: RunRecord, options: Options, /) -> None:
+        self._let_group_try(run)
         run.options = options
         self._await_place(run)
 
@@ -218,12 +219,19 @@ class MemoryStore:
             heapq.heappush(heap, _rank(run))
 
     def _release(self, run: RunRecord) -> None:
-        """Give back the places of a run that is active no more, and let those who waited for them try again."""
-        group = run.options.group
+        """Give back the places of a run that is active no more."""
         self._in_queue[run.options.queue] -= 1
-        if group is not None:
-            self._in_group[group] -= 1
-            # One of each queue: the first of them all may wait for a place in its queue, which must hold up nobody.
+        if run.options.group is not None:
+            self._in_group[run.options.group] -= 1
+            self._let_group_try(run)
+
+    def _let_group_try(self, run: RunRecord) -> None:
+        """Let those that wait for a place in this run's group try again: it left one, or one it had been let out for.
+
+        One of each queue: the first of them all may wait for a place in its queue, which must hold up nobody.
+        """
+        group = run.options.group
+        if group is not None and self._parked:
             for key in [key for key in self._parked if key[:2] == ("group", group)]:
                 self._unpark(key)
 
@@ -257,12 +265,16 @@ class MemoryStore:
             # Entries go stale when a run ends, is paused, or changes its queue or priority: then there is a newer one.
             if run is None or run.status is not RunStatus.DUE or run.options.queue != queue or rank != _rank(run):
                 continue
-            if run.job.paused is not None and run.kind is not RunKind.MANUAL:
-                continue
             group = run.options.group
-            blocker = self._blocker(run, groups) if group is not None or len(run.job.live) > 1 or run.job.follows else None
+            if run.job.paused is not None and run.kind is not RunKind.MANUAL:
+                self._let_group_try(run)
+                continue
+            blocker = (
+                self._blocker(run, groups) if group is not None or len(run.job.live) > 1 or run.job.follows else None
+            )
             if blocker is not None:
-                heapq.heappush(self._parked.setdefault(blocker, []), rank)
+                # Behind their job runs wait in the order of acceptance, elsewhere by priority and due time.
+                heapq.heappush(self._parked.setdefault(blocker, []), (0, 0, run.id) if blocker[0] == "job" else rank)
                 if blocker[0] == "job" and group is not None:
                     # It may have been let out for a place of its group, which the next one can have now.
                     self._unpark(("group", group, queue))
@@ -272,6 +284,8 @@ class MemoryStore:
             if group is not None:
                 self._in_group[group] += 1
             run.status = RunStatus.RUNNING
+            self._due.discard(run.id)
+            self._working += 1
             picked.append(run)
         return picked
 
