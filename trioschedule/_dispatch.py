@@ -48,6 +48,8 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
         case commands.Resume(target):
             return _each(ledger, target, lambda job: steering.resume(ledger, job, now), strict=True)
         case commands.Retry(target):
+            for job in steering.resolve(ledger, target):
+                steering.check_retry(ledger, job, now)
             return _each(ledger, target, lambda job: steering.retry(ledger, job, now), strict=False)
         case commands.Delete(target):
             return _each(ledger, target, lambda job: steering.delete(ledger, job, now), strict=False)

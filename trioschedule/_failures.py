@@ -44,7 +44,7 @@ class Failures:
         ledger: Ledger,
         nursery: trio.Nursery,
         *,
-        error_context: Callable[[RunRecord], Any],
+        error_context: Callable[[RunRecord, BaseException], Any],
         submit: Callable[..., object],
         on_error: ErrorHandler | None,
     ) -> None:
@@ -57,9 +57,11 @@ class Failures:
         self._error_context = error_context
         self._submit = submit
 
-    def tell(self, run: RunRecord) -> None:
+    def tell(self, failure: tuple[RunRecord, BaseException | None]) -> None:
         """Log a failed run once, call the handler (the job's, else its group's, else the scheduler's), escalate."""
-        job, error = run.job, run.exception
+        # A `retry()` in the same batch may have opened the run again, and it has no exception any more.
+        run, error = failure
+        job = run.job
         slot = from_us(run.due).isoformat()
         logger.error(
             "job %r: run %d for %s %s after %d attempt%s",
@@ -69,19 +71,19 @@ class Failures:
         group = run.options.group
         rules = self._ledger.groups.get(group) if group is not None else None
         handler = run.options.on_error or (rules.on_error if rules is not None else None) or self.on_error
-        if handler is not None:
+        if handler is not None and error is not None:
             self.handlers += 1
-            self._nursery.start_soon(self._call, handler, run)
+            self._nursery.start_soon(self._call, handler, run, error)
         if isinstance(error, Exception) and (run.options.escalate or (rules is not None and rules.escalate)):
             error.add_note(f"job {job.label!r}, slot {slot}, attempt {run.attempt}")
             (self.group_blocks.get(group or "") or self.block).fail(error)
 
-    async def _call(self, handler: ErrorHandler, run: RunRecord) -> None:
+    async def _call(self, handler: ErrorHandler, run: RunRecord, error: BaseException) -> None:
         """Call an error handler: bounded in time, and its own failure touches nothing else."""
         problem: Exception | None = None
         try:
             with trio.move_on_after(HANDLER_TIMEOUT) as scope:
-                outcome: Any = handler(self._error_context(run))
+                outcome: Any = handler(self._error_context(run, error))
                 if hasattr(outcome, "__await__"):
                     await outcome
             if scope.cancelled_caught:
@@ -90,15 +92,15 @@ class Failures:
             problem = exc
         finally:
             self.handlers -= 1
-            self._submit(self._end, run, problem)
+            self._submit(self._end, run, error, problem)
 
-    def _end(self, run: RunRecord, problem: Exception | None, now: int) -> None:
+    def _end(self, run: RunRecord, error: BaseException, problem: Exception | None, now: int) -> None:
         if problem is None:
             return
         self._ledger.counts["handlers failed"] += 1
         logger.error(
             "job %r: the error handler of run %d failed while it handled %s",
-            run.job.label, run.id, safe_repr(run.exception), exc_info=problem,
+            run.job.label, run.id, safe_repr(error), exc_info=problem,
         )  # fmt: skip
         if self._ledger.listening:
             self._ledger.emit(

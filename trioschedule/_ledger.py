@@ -54,7 +54,7 @@ class Effect(StrEnum):
     CANCEL = "cancel"  # RunRecord: cancel the scope of its task
     CANCEL_LATER = "cancel later"  # (RunRecord, seconds)
     ENDED = "ended"  # RunRecord: it is over
-    FAILED = "failed"  # RunRecord: log it, call error handlers, escalate
+    FAILED = "failed"  # (RunRecord, what it raised): log it, call error handlers, escalate
     OVER = "over"  # JobRecord: it is over
     EVENT = "event"  # Event
 
@@ -296,7 +296,7 @@ class Ledger:
         self.effects.append((Effect.ENDED, run))
         failed = status is RunStatus.FAILED or status is RunStatus.TIMED_OUT
         if failed:
-            self.effects.append((Effect.FAILED, run))
+            self.effects.append((Effect.FAILED, (run, run.exception)))
         if self.listening:
             self.emit(
                 events.RunFinished(

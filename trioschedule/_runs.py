@@ -194,10 +194,9 @@ class ErrorContext:
     run: Run[Any]
 
 
-def error_context(actor: Actor, record: RunRecord) -> ErrorContext:
-    assert record.exception is not None
+def error_context(actor: Actor, record: RunRecord, error: BaseException) -> ErrorContext:
     return ErrorContext(
-        record.exception,
+        error,
         record.errors[-1].traceback if record.errors else "",
         record.job.label,
         record.options.group,

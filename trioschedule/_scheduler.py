@@ -315,8 +315,8 @@ class _Handles:
     def job(self, record: JobRecord) -> Job[Any]:
         return job_handle(self.actor, record)
 
-    def error_context(self, record: RunRecord) -> ErrorContext:
-        return error_context(self.actor, record)
+    def error_context(self, record: RunRecord, error: BaseException) -> ErrorContext:
+        return error_context(self.actor, record, error)
 
 
 @final

@@ -19,7 +19,7 @@ from ._functions import check_call, is_async, unwrap
 from ._intake import check_queue, check_reopening
 from ._ledger import Ledger
 from ._plan import Dropped, first_slot, job_status
-from ._records import ACTIVE, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
+from ._records import ACTIVE, BUSY, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
 from ._spec import Options, Retry, checked_options
 from ._time import US, from_us, instant_us
 from .triggers import (
@@ -195,12 +195,25 @@ def resume(ledger: Ledger, job: JobRecord, now: int) -> bool:
 # --- retry, delete, run now -----------------------------------------------------------------------------------
 
 
-def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
-    """Make a job due now: reopen a one-shot's run, give a recurring job a manual run; False if it is due or running."""
-    if any(run.status is RunStatus.DUE or run.status in ACTIVE for run in job.live):
-        return False
+def _is_busy(job: JobRecord) -> bool:
+    return any(run.status in BUSY for run in job.live)
+
+
+def check_retry(ledger: Ledger, job: JobRecord, now: int) -> None:
+    """Refuse what `retry` could not do; asked of every job of a bulk call before the first one changes."""
+    if _is_busy(job):
+        return
     if ledger.closed:
         raise SchedulerClosedError("retry(): the block that opened this scheduler is being left")
+    if job.is_over:
+        check_reopening(ledger, job, now)
+
+
+def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
+    """Make a job due now: reopen a one-shot's run, give a recurring job a manual run; False if it is due or running."""
+    if _is_busy(job):
+        return False
+    check_retry(ledger, job, now)
     if job.live:
         run = job.live[0]
         run.ready_at = now
@@ -208,7 +221,6 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
         return True
     was_over = job.is_over
     if was_over:
-        check_reopening(ledger, job, now)
         following = None if is_one_shot(job.trigger) else _following(job, now)
         job.ending = job.finished_at = job.reason = None
         job.failures = 0

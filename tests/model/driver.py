@@ -92,7 +92,8 @@ class Driver:
                 case Effect.ENDED:
                     self.told[subject.id] += 1
                 case Effect.FAILED:
-                    assert subject.errors, "it may have been opened again by now, but it did fail"
+                    run, error = subject
+                    assert run.errors and error is not None, "it may have been opened again by now, but it did fail"
                 case Effect.OVER:
                     self.over_now.append(subject.id)
                 case Effect.EVENT:

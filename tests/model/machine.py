@@ -345,6 +345,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         waits = model.slots.is_one_shot and any(
             run.status == "due" and run.started_at is None and run.kind != "manual" for run in record.live
         )
+        was_live = bool(record.live)
         try:
             steering.update(self.ledger, [record], {"trigger": trigger}, self.now)
         except JobDoneError:
@@ -352,6 +353,8 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         else:
             # A run that waits already is the one for a new time that has come.
             model.cursor = None if slots.is_one_shot and waits and first <= self.now else first
+            # A Delay that is given while a run is live counts from its end.
+            model.cursor = None if slots.delay and was_live else model.cursor
             model.cursor = None if model.is_exhausted else model.cursor
             model.slots, model.version, model.slot_outcomes = slots, model.version + 1, set()
         self.step(hold=hold)
@@ -374,7 +377,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         except ValueError:
             assert states & set(ACTIVE)
         else:
-            if "retrying" in states:
+            if any(run.started_at is not None for run in record.live):
                 assert all(run.ready_at == when for run in record.live if run.attempt)
             else:
                 model.cursor = None if "due" in states and delay == 0 else when

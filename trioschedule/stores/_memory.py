@@ -241,7 +241,7 @@ class MemoryStore:
             run = self._runs.get(heapq.heappop(parked)[2])
             if not parked:
                 del self._parked[key]
-            if run is None or run.status is not RunStatus.DUE:
+            if run is None or run.status is not RunStatus.DUE or (key[0] == "group" and run.options.queue != key[2]):
                 self._unpark(key)
             else:
                 self._await_place(run)
