@@ -10,6 +10,6 @@ from hypothesis import Phase, settings
 _phases = [phase for phase in Phase if phase is not Phase.explain]
 
 settings.register_profile("dev", max_examples=50, deadline=None, phases=_phases)
-settings.register_profile("ci", max_examples=100, deadline=None, phases=_phases, derandomize=True)
+settings.register_profile("ci", max_examples=50, deadline=None, phases=_phases, derandomize=True)
 settings.register_profile("thorough", max_examples=5000, deadline=None, phases=_phases)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))

@@ -410,13 +410,14 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
         ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
     keeps_its_run = False
+    stays_one_shot = change.due is not None and is_one_shot(job.trigger) and is_one_shot(change.trigger)
     for run in job.live:
         if change.run_at is not None:
             run.ready_at = change.run_at
             ledger.store.move_run(run, RunStatus.RETRYING)
         elif run.status is RunStatus.DUE and run.started_at is None:
             # It follows the update. A one-shot that is put off gets another run then; one for now keeps this one.
-            if change.due is not None and is_one_shot(change.trigger) and run.kind is not RunKind.MANUAL:
+            if stays_one_shot and change.due is not None and run.kind is not RunKind.MANUAL:
                 if change.due > now:
                     ledger.withdraw(run, "rescheduled before it started", now)
                     continue

@@ -68,5 +68,3 @@ async def scheduler(autojump_clock: MockClock) -> AsyncGenerator[Scheduler]:
     """
     async with open_scheduler(seed=1, shutdown_grace=0) as scheduler:
         yield scheduler
-
-

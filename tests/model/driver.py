@@ -93,7 +93,8 @@ class Driver:
                     self.told[subject.id] += 1
                 case Effect.FAILED:
                     run, error = subject
-                    assert run.errors and error is not None, "it may have been opened again by now, but it did fail"
+                    assert run.errors, "it may have been opened again by now, but it did fail"
+                    assert error is not None
                 case Effect.OVER:
                     self.over_now.append(subject.id)
                 case Effect.EVENT:

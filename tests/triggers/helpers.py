@@ -7,7 +7,7 @@ import functools
 import itertools
 import zoneinfo
 
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 from trioschedule.triggers import After, At, Cron, Daily, Difference, Every, Monthly, Weekly
 
@@ -208,3 +208,8 @@ def triggers(*, bound: bool = False):
         )
 
     return st.recursive(leaves(bound=bound), extend, max_leaves=5)
+
+
+def examples(number: int) -> settings:
+    """So many examples under a profile of 100, in proportion under another: `thorough` looks fifty times further."""
+    return settings(deadline=None, max_examples=max(5, number * settings.default.max_examples // 100))

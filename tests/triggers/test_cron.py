@@ -6,11 +6,11 @@ import time
 
 import pytest
 from croniter import croniter
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from trioschedule.triggers import Cron
 
-from .helpers import DAY, US, iso, moments_near_transitions, slots_between, us, zones
+from .helpers import DAY, US, examples, iso, moments_near_transitions, slots_between, us, zones
 
 
 def first_slots(expression: str, start: str, n: int, tz: str = "UTC", **options) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_starred_second_makes_the_line_wild_in_the_fold():
     assert len(slots_between(cron, night, night + 6 * 3_600 * US)) == 4
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.data(), zones, st.sampled_from(["*/5 * * * *", "30 1 * * *", "0 */3 * * mon", "15,45 0-4 1-20 * *"]))
 def test_law_five_fields_are_six_with_second_zero(data, tz, expression):
     start = data.draw(moments_near_transitions(tz)) * US
@@ -157,7 +157,7 @@ def test_law_two_ways_to_write_the_same(one, other):
     assert found
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     st.sampled_from(
         ["*/13 */5 * * *", "5 4 * * mon-fri", "0 0 1,15 * 3", "7 7 l */2 *", "0 0 29 2 *", "0 12 * 1-3 sat"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from trioschedule.triggers import Cron, Daily, Monthly, Weekly
 
 from .helpers import (
     DAY,
     US,
+    examples,
     fields,
     folds,
     gaps,
@@ -33,7 +34,7 @@ def resolved(expression: str, gap: str, fold: str) -> tuple[str, str]:
     return gap, fold
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.data(), zones, gaps, folds, st.sampled_from(["or", "and", "vixie"]))
 def test_cron_has_the_slots_that_a_walk_over_every_minute_finds(data, tz, gap, fold, day):
     parts = [data.draw(fields(low, high)) for low, high in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))]
@@ -65,7 +66,7 @@ def test_cron_has_the_slots_that_a_walk_over_every_minute_finds(data, tz, gap, f
     assert slots_between(cron, inside, end * US) == [slot for slot in expected if slot >= inside]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.data(), zones, gaps, folds, st.lists(times, min_size=1, max_size=3))
 def test_daily_weekly_and_monthly_have_the_slots_of_the_walk(data, tz, gap, fold, at):
     kind = data.draw(st.sampled_from(["daily", "weekly", "monthly"]))
@@ -97,7 +98,7 @@ def test_daily_weekly_and_monthly_have_the_slots_of_the_walk(data, tz, gap, fold
     assert slots_between(trigger, start * US, end * US) == expected
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.data(), zones, gaps, folds, st.integers(0, 23), st.integers(0, 59))
 def test_law_cron_of_one_time_is_daily(data, tz, gap, fold, hour, minute):
     start = (data.draw(moments_near_transitions(tz)) - 3 * DAY) * US
@@ -107,7 +108,7 @@ def test_law_cron_of_one_time_is_daily(data, tz, gap, fold, hour, minute):
     assert slots_between(cron, start, end) == slots_between(daily, start, end)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.data(), zones, st.sampled_from(["30 2 * * *", "*/20 0-3 * * *", "0 * * * *", "17 23 * * *"]))
 def test_law_policies_contain_each_other(data, tz, expression):
     start = (data.draw(moments_near_transitions(tz)) - DAY) * US

@@ -6,14 +6,14 @@ import datetime as dt
 import json
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from trioschedule.triggers import Cron, Daily, Every, Manual, Window, from_json, to_json
 
-from .helpers import triggers
+from .helpers import examples, triggers
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(triggers())
 def test_round_trip(trigger):
     back = from_json(json.loads(json.dumps(to_json(trigger))))
@@ -116,7 +116,7 @@ names = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(kinds, st.dictionaries(names, anything, max_size=4))
 def test_garbage_gives_a_value_error_and_nothing_else(kind, fields):
     try:

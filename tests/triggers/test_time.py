@@ -7,14 +7,14 @@ import zoneinfo
 
 import pendulum
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from trioschedule._time import duration_us, format_duration, from_us, instant_us, iso_us, to_us, zone
 
-from .helpers import US, instants, us, zones
+from .helpers import US, examples, instants, us, zones
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(instants, zones)
 def test_microseconds_survive_the_way_to_pendulum_and_back(moment, tz):
     shown = from_us(moment, tz)
@@ -24,7 +24,7 @@ def test_microseconds_survive_the_way_to_pendulum_and_back(moment, tz):
     assert instant_us(iso_us(moment, tz), None, "x") == moment
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.datetimes(timezones=st.sampled_from([zoneinfo.ZoneInfo("Europe/London"), dt.UTC])), st.integers(0, 1))
 def test_to_us_is_exact_and_honours_the_fold(moment, fold):
     moment = moment.replace(fold=fold)
@@ -168,7 +168,7 @@ def test_bad_lengths_are_refused_by_name(value, units, error):
         duration_us("delay", value, **units)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.integers(0, 365_000 * 86_400 * US))
 def test_formatted_durations_read_back_exactly(length):
     assert duration_us("x", format_duration(length)) == length

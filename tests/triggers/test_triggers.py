@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pendulum
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import trioschedule.triggers as ts
 from trioschedule.triggers import (
@@ -31,7 +31,7 @@ from trioschedule.triggers import (
     upcoming,
 )
 
-from .helpers import DAY, US, instants, iso, leaves, slots_between, triggers, us, zones
+from .helpers import DAY, US, examples, instants, iso, leaves, slots_between, triggers, us, zones
 
 NOW = us("2026-11-22T12:00+00:00")
 NOON = pendulum.datetime(2026, 11, 22, 12)
@@ -255,7 +255,7 @@ def test_elapsed_parts_move_and_the_rest_stays():
     assert ts.moved(window, 60 * US) == moved
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(triggers(bound=True))
 def test_triggers_without_elapsed_parts_are_moved_to_themselves(trigger):
     still = "anchor=" not in repr(trigger)
@@ -327,7 +327,7 @@ def test_a_faulty_trigger_of_a_user_is_found_out(answer, error, message):
 # --- laws ----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(leaves(bound=True), instants, st.data())
 def test_law_next_is_after_and_constant_up_to_the_slot(trigger, moment, data):
     due = trigger.next_us(moment)
@@ -339,7 +339,7 @@ def test_law_next_is_after_and_constant_up_to_the_slot(trigger, moment, data):
     assert trigger.next_us(data.draw(st.integers(moment, due - 1))) == due
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(leaves(bound=True), instants, zones)
 def test_law_the_zone_of_the_question_does_not_matter(trigger, moment, tz):
     asked = trigger.next_after(ts._base.from_us(moment, tz))
@@ -347,7 +347,7 @@ def test_law_the_zone_of_the_question_does_not_matter(trigger, moment, tz):
     assert (None if asked is None else ts._base.to_us(asked, "x")) == due
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(leaves(bound=True), leaves(bound=True), leaves(bound=True), instants)
 def test_law_union_is_the_earliest(a, b, c, moment):
     ab = (a | b).next_us(moment)
@@ -372,7 +372,7 @@ dense = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(dense, dense, instants)
 def test_law_algebra_is_that_of_the_sets_of_slots(a, b, moment):
     slots_a, slots_b = wall_slots(a, moment), wall_slots(b, moment)
@@ -388,7 +388,7 @@ def test_law_algebra_is_that_of_the_sets_of_slots(a, b, moment):
     assert ts.last_us(a - b, moment - 1, until) == max(slots_a - slots_b, default=None)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     dense, st.sampled_from(["America/New_York", "Pacific/Apia", "Asia/Tokyo"]), instants, st.integers(0, 60), st.data()
 )
@@ -439,7 +439,7 @@ def test_a_search_that_cannot_end_says_so():
         assert ts.last_us(endless, NOW, NOW + 365 * DAY * US) is None
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(dense, instants, st.integers(1, 60 * DAY), st.integers(1, 60 * DAY))
 def test_law_a_window_holds_the_slots_from_start_to_before_end(trigger, moment, wait, length):
     start, end = moment + wait * US, moment + (wait + length) * US
@@ -448,14 +448,14 @@ def test_law_a_window_holds_the_slots_from_start_to_before_end(trigger, moment, 
     assert slots_between(Window(trigger), start, end) == slots_between(trigger, start, end)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1_000, 10**12), instants, st.integers(-(10**13), 10**13), st.integers(0, 10**13))
 def test_law_every_shifts_with_its_anchor(period, anchor, delta, ahead):
     every = Every(dt.timedelta(microseconds=period), anchor=iso(anchor))
     assert ts.moved(every, delta).next_us(anchor + ahead + delta) == every.next_us(anchor + ahead) + delta
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(dense, instants, st.integers(0, US - 1))
 def test_law_fractions_of_a_second_do_not_matter(trigger, moment, fraction):
     moment = moment // US * US
@@ -487,7 +487,7 @@ def brute_last(trigger, after, until):
     return slots[-1] if slots else None
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     st.sampled_from(
         [
@@ -515,7 +515,7 @@ def test_last_is_what_a_walk_finds(trigger, after, length):
     assert count is None or count == len(slots_between(trigger, after + 1, until + 1))
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.sets(st.integers(0, 60) | st.integers(0, 999), min_size=10), st.integers(-5, 60), st.data())
 def test_last_of_any_set_of_slots(slots, after, data):
     slots = sorted(slots)
@@ -567,7 +567,7 @@ def test_every_is_counted_over_any_outage():
 # --- as values -----------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(triggers())
 def test_repr_pickle_and_copies_give_an_equal_trigger(trigger):
     for other in (
@@ -581,7 +581,7 @@ def test_repr_pickle_and_copies_give_an_equal_trigger(trigger):
         assert repr(other) == repr(trigger)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(leaves(bound=True), instants)
 def test_copies_have_the_same_slots(trigger, moment):
     assert pickle.loads(pickle.dumps(trigger)).next_us(moment) == trigger.next_us(moment)
