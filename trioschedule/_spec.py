@@ -432,17 +432,16 @@ class JobSpec:
             text("name", name)
         if if_exists not in ("error", "skip", "replace"):
             raise ValueError(f"if_exists must be 'error', 'skip' or 'replace', not {if_exists!r}")
-        checked = checked_options(options)
+        checked = checked_options(options) if options else DEFAULTS
         if checked.run_in == "task" and not is_async(fn):
             raise TypeError(f"run_in='task' needs an async function; {function_name(fn)} is not one: use 'thread'")
         if checked.run_in in ("thread", "process") and is_async(fn):
             raise TypeError(
                 f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'"
             )
-        self._set(trigger, fn, args, kwargs, name, if_exists, checked, tuple(options))
-
-    def _set(self, *values: Any) -> None:
-        self.__attrs_init__(*values)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            trigger, fn, args, kwargs, name, if_exists, checked, tuple(options)
+        )
 
     def under(self, defaults: Mapping[str, Any], group: str | None) -> JobSpec:
         """The same job with defaults for what it was not given, in a group. For the scheduler."""
@@ -451,7 +450,7 @@ class JobSpec:
         if group is not None:
             given["group"] = group
         copy = object.__new__(JobSpec)
-        copy._set(
+        copy.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists,
             attrs.evolve(options, **given), tuple(given),
         )  # fmt: skip

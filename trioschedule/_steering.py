@@ -22,6 +22,7 @@ from ._plan import Dropped, first_slot, job_status
 from ._records import ACTIVE, BUSY, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
 from ._spec import Options, Retry, checked_options
 from ._time import US, from_us, instant_us
+from ._util import safe_repr
 from .triggers import (
     At,
     Delay,
@@ -49,28 +50,32 @@ def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRec
     """
     if getattr(target, "_ledger", ledger) is not ledger:
         raise ValueError(f"{target!r} belongs to another scheduler")
-    selection = target if isinstance(target, Selection) else getattr(target, "_selection", None)
-    if isinstance(selection, Selection):
-        return select(ledger, selection, strict=strict)
-    if isinstance(target, (list, tuple, set, frozenset)):
-        found: dict[int, JobRecord] = {}
-        for one in target:
-            found.update((job.id, job) for job in resolve(ledger, one, strict=strict))
-        return list(found.values())
     job: JobRecord | None
-    if isinstance(target, str):
+    if isinstance(record := getattr(target, "_record", None), JobRecord):
+        job = ledger.store.job(record.id)
+    elif isinstance(target, str):
         job = ledger.store.find(target)
     elif isinstance(target, int) and not isinstance(target, bool):
         job = ledger.store.job(target)
-    elif isinstance(record := getattr(target, "_record", None), JobRecord):
-        job = ledger.store.job(record.id)
     else:
-        raise TypeError(f"a target is a Job, an id, a name or a query, not {target!r}")
-    if job is None:
-        if strict:
-            raise JobNotFoundError(f"no job has the {'name' if isinstance(target, str) else 'id'} {target!r}")
-        return []
-    return [job]
+        return _resolve_many(ledger, target, strict=strict)
+    if job is not None:
+        return [job]
+    if strict:
+        raise JobNotFoundError(f"no job has the {'name' if isinstance(target, str) else 'id'} {target!r}")
+    return []
+
+
+def _resolve_many(ledger: Ledger, target: Any, *, strict: bool) -> list[JobRecord]:
+    selection = target if isinstance(target, Selection) else getattr(target, "_selection", None)
+    if isinstance(selection, Selection):
+        return select(ledger, selection, strict=strict)
+    if not isinstance(target, (list, tuple, set, frozenset)):
+        raise TypeError(f"a target is a Job, an id, a name or a query, not {safe_repr(target)}")
+    found: dict[int, JobRecord] = {}
+    for one in target:
+        found.update((job.id, job) for job in resolve(ledger, one, strict=strict))
+    return list(found.values())
 
 
 def select(ledger: Ledger, selection: Selection, *, strict: bool = False) -> list[JobRecord]:
@@ -116,16 +121,16 @@ def cancel(
     changed = job.ending is None
     if changed:
         job.ending, job.reason, job.next_due = JobStatus.CANCELLED, reason, None
-        if job.wake_at is not None:
-            ledger.store.set_wake(job, None)
         if ledger.listening:
             ledger.emit(events.JobCancelled(at_us=now, job_id=job.id, job_name=job.label))
+        if not job.live:
+            ledger.finish_job(job, now)
+            return True
+        ledger.store.set_wake(job, None)
     if job.live:
         finish = running == "finish" or (running is None and origin is not None and origin.job is job)
         for run in job.live:
             ledger.cancel_run(run, now, reason, grace=grace, finish=finish)
-    else:
-        ledger.settle(job, now)
     return changed
 
 

@@ -138,6 +138,8 @@ def blocked_by(run: RunRecord, machine) -> str | None:
     job, options = run.job, run.options
     if job.paused is not None and run.kind != "manual":
         return "paused"
+    if job.follows is not None and any(one.status in ACTIVE for one in job.follows.live):
+        return "the job it replaced"
     active = [one for model in machine.jobs.values() for one in model.record.live if one.status in ACTIVE]
     limit = 0 if options.queue in machine.paused_queues else machine.limits[options.queue]
     if limit is not None and sum(one.options.queue == options.queue for one in active) >= limit:

@@ -13,7 +13,7 @@ from .._spec import Options
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
-# Lazy deletion leaves dead entries in the timer heap; this many more than live ones are swept away.
+# Lazy deletion leaves dead entries in the timer heap: more than two for each live one and these are swept away.
 _SLACK: Final = 1024
 
 
@@ -130,7 +130,7 @@ class MemoryStore:
         if wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (wake_at, job.id))
-        if len(self._timers) > 2 * self._timed + _SLACK:
+        if len(self._timers) > 3 * self._timed + _SLACK:
             self._sweep()
 
     def finish_job(self, job: JobRecord, /) -> None:
