@@ -223,6 +223,8 @@ class MemoryStore:
         self._in_queue[run.options.queue] -= 1
         if run.options.group is not None:
             self._in_group[run.options.group] -= 1
+            if not self._in_group[run.options.group]:
+                del self._in_group[run.options.group]  # programs make up group names as they go
             self._let_group_try(run)
 
     def _let_group_try(self, run: RunRecord) -> None:
