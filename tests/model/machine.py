@@ -369,6 +369,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         model = models[index % len(models)]
         record = model.record
         states = {str(run.status) for run in record.live}
+        waits = any(run.status == "due" and run.kind != "manual" for run in record.live)
         when = self.now + delay * US
         try:
             steering.update(self.ledger, [record], {"scheduled_in": delay}, self.now)
@@ -380,7 +381,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
             if any(run.started_at is not None for run in record.live):
                 assert all(run.ready_at == when for run in record.live if run.attempt)
             else:
-                model.cursor = None if "due" in states and delay == 0 else when
+                model.cursor = None if waits and delay == 0 else when
                 model.cursor = None if model.is_exhausted else model.cursor
                 model.slots, model.version, model.slot_outcomes = Slots(when), model.version + 1, set()
         self.step(hold=hold)
