@@ -345,7 +345,7 @@ class _Opening:
             declared = self._registry.declared() if self._registry is not None else []
             actor.declare(schedule, actor.ledger, declared, contextvars.copy_context(), None)
         except Exception as exc:
-            await self.__aexit__(type(exc), exc, exc.__traceback__)
+            await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
             raise
         return Scheduler._create(actor, self._send, self._registry)
 
@@ -354,9 +354,10 @@ class _Opening:
     ) -> bool:
         actor = self._actor
         # A Cancelled may be the inner nursery's own (a job escalated, or raised KeyboardInterrupt): it gets it back.
+        # Both awaits end when the runs have, as a nursery's own exit does: a shield or a time-out would be wrong.
         returned = exc if self._runs.cancel_scope.cancel_called else None
-        interrupted = await self._finish_runs(wait=exc is None)
-        absorbed, others = await self._leave(interrupted or returned)
+        interrupted = await self._finish_runs(wait=exc is None)  # noqa: ASYNC102
+        absorbed, others = await self._leave(interrupted or returned)  # noqa: ASYNC102
         if interrupted is not None and others == [interrupted]:
             absorbed, others = False, []
         failures: list[BaseException] = [*actor.failures.block.failures, *others]
@@ -376,8 +377,8 @@ class _Opening:
                 actor.submit(partial(steering.close, actor.ledger, at_once=False))
                 with trio.move_on_after(self._grace):
                     await actor.quiet()
-        except (trio.Cancelled, KeyboardInterrupt) as interruption:
-            return interruption  # the caller gives it to the nursery, or raises it
+        except (trio.Cancelled, KeyboardInterrupt) as interruption:  # noqa: ASYNC103
+            return interruption  # noqa: ASYNC104 - not swallowed: the caller gives it to the nursery, or raises it
         finally:
             actor.submit(partial(steering.close, actor.ledger, at_once=True))
             self._runs.cancel_scope.cancel()
@@ -394,7 +395,7 @@ class _Opening:
         finally:
             self._actor.stop()
             self._send.close()
-            await self._outer.__aexit__(None, None, None)
+            await self._outer.__aexit__(None, None, None)  # noqa: ASYNC102 - its tasks have just been ended
 
 
 def _execute(actor: Actor, command: object) -> None:

@@ -91,7 +91,7 @@ async def serve(
                         happenings = await late.enter_async_context(scheduler.open_events(capacity=_EVENTS))
                         show.start(serving.title, await schedule(scheduler), scheduler.now())
                         watchers.start_soon(_watch, happenings, show)
-                        helpers.start_soon(_until_over, scheduler, stop, serving.seconds)
+                        helpers.start_soon(_until_over, scheduler, stop, serving.seconds)  # noqa: ASYNC111 - ends with it
                         await stop.gently.wait()
                         show.stopping(stop.reason, scheduler.statistics().runs_active, serving.grace)
             helpers.cancel_scope.cancel()
