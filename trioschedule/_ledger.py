@@ -357,8 +357,6 @@ class Ledger:
 
     def finish_job(self, job: JobRecord, now: int) -> None:
         job.finished_at, job.next_due, job.paused = now, None, None
-        if job.wake_at is not None:
-            self.store.set_wake(job, None)
         self.store.finish_job(job)
         self.open_jobs -= 1
         self.effects.append((Effect.OVER, job))

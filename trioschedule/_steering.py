@@ -78,8 +78,13 @@ def _resolve_many(ledger: Ledger, target: Any, *, strict: bool) -> list[JobRecor
     return list(found.values())
 
 
+_EVERY_LIVE_JOB: Final = Selection()
+
+
 def select(ledger: Ledger, selection: Selection, *, strict: bool = False) -> list[JobRecord]:
     """The jobs of a selection, by id; targets in the order given."""
+    if selection == _EVERY_LIVE_JOB:
+        return [job for job in ledger.store.select(selection) if job.finished_at is None]
     if selection.targets is None:
         rows: Iterable[JobRecord] = ledger.store.select(selection)
     else:

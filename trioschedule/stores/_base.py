@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     def finish_job(self, job: JobRecord, /) -> None:
-        """Keep that a job is over (`finished_at` is set), or open again (it is None)."""
+        """Keep that a job is over (`finished_at` is set) and waits for nothing, or open again (it is None)."""
         ...
 
     def remove_job(self, job: JobRecord, /) -> None:

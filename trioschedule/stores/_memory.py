@@ -136,6 +136,8 @@ class MemoryStore:
     def finish_job(self, job: JobRecord, /) -> None:
         if job.finished_at is not None:
             self._finished_jobs.append((job.finished_at, job.id))
+            if job.wake_at is not None:
+                self.set_wake(job, None)
 
     def remove_job(self, job: JobRecord, /) -> None:
         job_id = job.id
