@@ -34,7 +34,7 @@ def resolved(expression: str, gap: str, fold: str) -> tuple[str, str]:
     return gap, fold
 
 
-@examples(100)
+@examples(40)
 @given(st.data(), zones, gaps, folds, st.sampled_from(["or", "and", "vixie"]))
 def test_cron_has_the_slots_that_a_walk_over_every_minute_finds(data, tz, gap, fold, day):
     parts = [data.draw(fields(low, high)) for low, high in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))]
@@ -66,7 +66,7 @@ def test_cron_has_the_slots_that_a_walk_over_every_minute_finds(data, tz, gap, f
     assert slots_between(cron, inside, end * US) == [slot for slot in expected if slot >= inside]
 
 
-@examples(40)
+@examples(20)
 @given(st.data(), zones, gaps, folds, st.lists(times, min_size=1, max_size=3))
 def test_daily_weekly_and_monthly_have_the_slots_of_the_walk(data, tz, gap, fold, at):
     kind = data.draw(st.sampled_from(["daily", "weekly", "monthly"]))

@@ -515,7 +515,7 @@ def test_last_is_what_a_walk_finds(trigger, after, length):
     assert count is None or count == len(slots_between(trigger, after + 1, until + 1))
 
 
-@examples(200)
+@examples(80)
 @given(st.sets(st.integers(0, 60) | st.integers(0, 999), min_size=10), st.integers(-5, 60), st.data())
 def test_last_of_any_set_of_slots(slots, after, data):
     slots = sorted(slots)
