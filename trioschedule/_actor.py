@@ -109,19 +109,19 @@ class Actor:
         middleware: Sequence[Middleware],
         on_error: ErrorHandler | None,
     ) -> None:
-        self.ledger = ledger
-        self.clock = clock
-        self.handles = handles
-        self.failures = Failures(
+        self.ledger: Ledger = ledger
+        self.clock: WallClock = clock
+        self.handles: Handles = handles
+        self.failures: Failures = Failures(
             ledger, nursery, error_context=handles.error_context, submit=self.submit, on_error=on_error
         )
         self.attempts: dict[int, Attempt] = {}
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
-        self.is_stopped = False
+        self.is_stopped: bool = False
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
-        self.is_serving = False
+        self.is_serving: bool = False
         self._nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.

@@ -38,7 +38,7 @@ class WallClock:
     def __init__(self, os_time: Callable[[], float] = time.time) -> None:
         self._clock = trio.lowlevel.current_clock()
         self._os_time = os_time
-        self.is_virtual = is_virtual(self._clock)
+        self.is_virtual: bool = is_virtual(self._clock)
         offset = round(os_time() * US) - self._elapsed()
         # Under a virtual clock: the OS time when that clock was first used.
         self._offset = _epochs.setdefault(self._clock, offset) if self.is_virtual else offset

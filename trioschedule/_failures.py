@@ -48,9 +48,9 @@ class Failures:
         submit: Callable[..., object],
         on_error: ErrorHandler | None,
     ) -> None:
-        self.on_error = on_error
-        self.handlers = 0
-        self.block = Block(nursery.cancel_scope.cancel)
+        self.on_error: ErrorHandler | None = on_error
+        self.handlers: int = 0
+        self.block: Block = Block(nursery.cancel_scope.cancel)
         self.group_blocks: dict[str, Block] = {}
         self._ledger = ledger
         self._nursery = nursery

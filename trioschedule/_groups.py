@@ -127,7 +127,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
     def __init__(self, actor: Actor, registry: Registry | None, name: str, rules: GroupRules) -> None:
         self._actor = actor
         self._registry = registry
-        self.name = name
+        self.name: str = name
         self._rules = rules
         self._scope: trio.CancelScope | None = None
 

@@ -73,21 +73,23 @@ class Ledger:
         retention: Retention,
         handle: Callable[[JobRecord], Any],
     ) -> None:
-        self.store = store
-        self.tz = tz
-        self.seed = seed
-        self.queues = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
+        self.store: Store = store
+        self.tz: str = tz
+        self.seed: object = seed
+        self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
         # Without `queues` every queue is served (None); with it those named and "default"; with {} none at all.
-        self.served = None if queues is None else frozenset({*queues, "default"} if queues else ())
+        self.served: frozenset[str] | None = (
+            None if queues is None else frozenset({*queues, "default"} if queues else ())
+        )
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
-        self.handle = handle
-        self.closed = False
-        self.listening = False
+        self.handle: Callable[[JobRecord], Any] = handle
+        self.closed: bool = False
+        self.listening: bool = False
         self.effects: list[tuple[Effect, Any]] = []
         self.counts: Counter[str] = Counter()
         # Jobs that are not over.
-        self.open_jobs = 0
+        self.open_jobs: int = 0
         self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
         self._keep_us = round(retention.age * US)
         self._keep_count = retention.count

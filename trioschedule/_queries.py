@@ -93,7 +93,7 @@ class Queue(metaclass=NoPublicConstructor):
 
     def __init__(self, actor: Actor, name: str) -> None:
         self._actor = actor
-        self.name = name
+        self.name: str = name
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"
