@@ -22,6 +22,7 @@ from ._actor import CHANNEL_CAPACITY, Actor, Subscriber
 from ._checks import member, positive_number, text, whole_number
 from ._clock import WallClock
 from ._dispatch import execute, schedule
+from ._errors import SchedulerClosedError
 from ._groups import Group, Schedules
 from ._handles import Job, ask, job_handle
 from ._intake import check_queue
@@ -172,7 +173,12 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         ``await channel.send(commands.Cancel("poll-eu"))``: order holds per sender, nothing is replied. What cannot be
         done is logged and reported as a `CommandRejected` event. After the scheduler's end sending raises
         `trio.BrokenResourceError`.
+
+        Raises:
+            SchedulerClosedError: the scheduler has ended.
         """
+        if self._actor.is_stopped:
+            raise SchedulerClosedError("command_channel(): the block that opened this scheduler has been left")
         return self._channel.clone()
 
     async def request(self, command: commands.Command) -> Any:

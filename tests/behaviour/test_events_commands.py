@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trioschedule import After, Every, Job, JobNotFoundError, JobSpec, JobStatus, Run, commands, events, open_scheduler
+from trioschedule import (
+    After,
+    Every,
+    Job,
+    JobNotFoundError,
+    JobSpec,
+    JobStatus,
+    Run,
+    SchedulerClosedError,
+    commands,
+    events,
+    open_scheduler,
+)
 
 
 def drained(channel):
@@ -271,3 +283,13 @@ async def test_a_command_sent_while_the_scheduler_closes_is_carried_out_or_refus
     assert probe.cancels == [1]
     assert job.status is JobStatus.CANCELLED
     assert scheduler.statistics().commands_rejected == 1
+
+
+async def test_a_channel_of_a_scheduler_that_has_ended(autojump_clock):
+    async with open_scheduler() as scheduler:
+        channel = scheduler.command_channel()
+    with pytest.raises(trio.BrokenResourceError):
+        await channel.send(commands.Cancel(1))
+    channel.close()
+    with pytest.raises(SchedulerClosedError, match="command_channel"):
+        scheduler.command_channel()
