@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 import attrs
 import trio
+from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from . import events
 from ._clock import CHECK_EVERY, WallClock
@@ -168,9 +169,9 @@ class Actor:
 
     async def ask(self, call: Callable[..., T], *args: Any) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await checkpoint_if_cancelled()
         reply = self.submit(call, *args)
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        await cancel_shielded_checkpoint()
         return reply.unwrap()
 
     @trio.lowlevel.enable_ki_protection
@@ -218,7 +219,7 @@ class Actor:
             self._is_stepping = False
         if self._watchers:
             self._wake_watchers()
-        if wake != self._wake_us or self._timers or more or self._armed == -math.inf:
+        if wake != self._wake_us or self._timers or more:
             self._arm(wake, more=more)
 
     # --- the timer --------------------------------------------------------------------------------------------
@@ -229,7 +230,11 @@ class Actor:
         heapq.heappush(self._timers, entry)
 
     def _arm(self, wake: int | None, *, more: bool) -> None:
-        """Move the one deadline to the earliest thing there is to do."""
+        """Move the one deadline to the earliest thing there is to do.
+
+        It is moved later only when nothing is left to do, or when it rings: one wake-up for nothing costs less than
+        a moved deadline for each of many jobs that are cancelled.
+        """
         self._wake_us = wake
         deadline = math.inf if wake is None else self.clock.deadline(wake)
         if self._timers and self._timers[0][0] < deadline:
@@ -238,7 +243,7 @@ class Actor:
         if more:
             deadline = -math.inf
             self._wake_us = None
-        if deadline != self._armed:
+        if deadline < self._armed or (deadline == math.inf and self._armed > -math.inf):
             self._armed = deadline
             if self._alarm is not None:
                 self._alarm.deadline = deadline

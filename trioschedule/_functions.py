@@ -70,6 +70,14 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
         ) from None
 
 
+def check_place(run_in: str | None, fn: Any) -> None:
+    """Refuse an async function for a thread or a process, and a plain one for a task."""
+    if run_in == "task" and not is_async(fn):
+        raise TypeError(f"run_in='task' needs an async function; {function_name(fn)} is not one: use 'thread'")
+    if run_in in ("thread", "process") and is_async(fn):
+        raise TypeError(f"run_in={run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'")
+
+
 def function_name(fn: Any) -> str:
     """The function's own name, for default job names and messages."""
     return str(getattr(fn, "__name__", None) or type(fn).__name__)

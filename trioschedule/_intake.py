@@ -13,7 +13,7 @@ from ._plan import first_slot, wake_time
 from ._records import JobRecord
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
-from .triggers import Manual, bind
+from .triggers import Manual, Trigger, bind
 
 
 def accept_jobs(
@@ -57,12 +57,7 @@ def _prepare(
     options, store = spec.options, ledger.store
     if ledger.served:
         check_queue(ledger, options.queue)
-    trigger = bind(spec.trigger, now, ledger.tz)
-    due = first_slot(trigger, now)
-    if due is None and type(trigger) is not Manual:
-        raise ValueError(
-            f"trigger: {spec.trigger!r} names no time from {from_us(now)} on; give one that has yet to come"
-        )
+    trigger, due = timed(spec.trigger, now, ledger.tz)
     job_id = store.new_job_id()
     wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
     record = JobRecord(
@@ -95,6 +90,19 @@ def _prepare(
                 f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
             )
     return record, key, rival
+
+
+def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:
+    """A trigger, bound, and its first slot.
+
+    Raises:
+        ValueError: it has none from now on.
+    """
+    bound = bind(trigger, now, tz)
+    due = first_slot(bound, now)
+    if due is None and type(bound) is not Manual:
+        raise ValueError(f"trigger: {trigger!r} names no time from {from_us(now)} on; give one that has yet to come")
+    return bound, due
 
 
 def check_queue(ledger: Ledger, queue: str) -> None:

@@ -254,7 +254,7 @@ class Ledger:
 
     def _count_start(self, job: JobRecord) -> None:
         job.started += 1
-        if job.options.max_runs is not None and job.started >= job.options.max_runs and job.next_due is not None:
+        if job.is_exhausted and job.next_due is not None:
             job.next_due = None
             self.store.set_wake(job, None)
 
@@ -349,8 +349,7 @@ class Ledger:
         if job.ending is None:
             if job.next_due is not None or type(job.trigger) is Manual:
                 return
-            exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
-            if type(job.trigger) is Delay and not exhausted:
+            if type(job.trigger) is Delay and not job.is_exhausted:
                 job.trigger = anchored(job.trigger, now)
                 self.retime(job, next_us(job.trigger, now - 1))
                 return
@@ -368,11 +367,10 @@ class Ledger:
 
     def replan(self, job: JobRecord, now: int) -> None:
         """Let a recurring job go on, or stop, as its changed `max_runs` says."""
-        exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
-        if exhausted and job.next_due is not None:
+        if job.is_exhausted and job.next_due is not None:
             self.retime(job, None)
             self.settle(job, now)
-        elif not exhausted and job.next_due is None and job.ending is None and not is_one_shot(job.trigger):
+        elif not job.is_exhausted and job.next_due is None and job.ending is None and not is_one_shot(job.trigger):
             self.look_again(job, now)
 
     def look_again(self, job: JobRecord, after: int) -> None:

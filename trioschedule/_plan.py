@@ -238,12 +238,10 @@ def conclude(
     over = RunStatus.TIMED_OUT if ending is Ending.TIMED_OUT else RunStatus.FAILED
     retry = run.options.retry
     reason: str | None = None
-    may_retry = attempt < run.attempts and not run.cancel_requested and not closed
-    if may_retry:
-        # Only `retry()` of a job without a Retry gives a run more attempts than its options do.
+    if retry is not None and attempt < run.attempts and not run.cancel_requested and not closed:
         try:
-            if retry is None or worth_retrying(retry, error):
-                ready = now + backoff_us(retry or Retry(), attempt, unit)
+            if worth_retrying(retry, error):
+                ready = now + backoff_us(retry, attempt, unit)
                 return Conclusion(RunStatus.RETRYING, attempt, None, error, None, ready)
         except Exception as exc:  # noqa: BLE001 - a back-off is user code; its fault ends this run only
             reason = f"its back-off failed: {problem(exc)}"

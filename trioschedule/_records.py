@@ -185,6 +185,11 @@ class JobRecord:
         return self.finished_at is not None
 
     @property
+    def is_exhausted(self) -> bool:
+        """Whether as many runs of slots have started as `max_runs` allows."""
+        return self.options.max_runs is not None and self.started >= self.options.max_runs
+
+    @property
     def label(self) -> str:
         """The name: the one given, else the function's, numbered."""
         return self.name or f"{function_name(self.fn)}-{self.id}"

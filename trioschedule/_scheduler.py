@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, TypeVar, TypeVarTuple, final
+from typing import Any, Final, final
 
 import attrs
 import pendulum
@@ -32,13 +32,10 @@ from ._records import LIVE, GroupRules, JobRecord, JobStatus, RunRecord, RunStat
 from ._registry import Registry
 from ._runner import Middleware, run_of
 from ._runs import ErrorContext, Run, error_context
-from ._spec import ErrorHandler, Retention
+from ._spec import CHECKS, ErrorHandler, Retention
 from ._time import from_us, zone
 from ._util import NoPublicConstructor, problem, safe_repr
 from .stores import MemoryStore
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 # Of a drain that finds new work again and again; a job that schedules itself for now would never let it end.
 DRAIN_ROUNDS: Final = 10_000
@@ -116,12 +113,10 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         if status is not None:
             given = [status] if isinstance(status, str) else list(status)
             statuses = frozenset(member("status", JobStatus, one) for one in given)
-        if isinstance(tags, str):
-            raise TypeError(f"tags must be a collection of str such as {{'eu', 'mail'}}, not {tags!r}")
         selection = Selection(
             targets=targets or None,
             group=None if group is None else text("group", group),
-            tags=frozenset(text("tags (each)", tag) for tag in tags),
+            tags=CHECKS["tags"]("tags", tags),
             queue=None if queue is None else text("queue", queue),
             status=statuses,
             name=None if name is None else text("name", name),
@@ -152,8 +147,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         text("group", name)
         if limit is not None:
             whole_number("limit", limit, 1)
-        if on_error is not None and not callable(on_error):
-            raise TypeError(f"on_error must be callable, not {on_error!r}")
+        CHECKS["on_error"]("on_error", on_error)
         return Group._create(self._actor, self._registry, name, GroupRules(limit, on_error, bool(escalate)))
 
     def queue(self, name: str) -> Queue:
@@ -232,8 +226,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         It is called with an `ErrorContext` for each run that ends FAILED or TIMED_OUT and whose job and group have no
         handler of their own. It may take 10 s; its own failure is logged and touches nothing else.
         """
-        if handler is not None and not callable(handler):
-            raise TypeError(f"on_error takes a callable, not {handler!r}")
+        CHECKS["on_error"]("on_error", handler)
         self._actor.failures.on_error = handler
 
     # --- waiting ----------------------------------------------------------------------------------------------
@@ -469,8 +462,7 @@ def open_scheduler(
         raise TypeError(f"registry must be a Registry, not {registry!r}")
     _check_queues(queues)
     zone(tz)
-    if on_error is not None and not callable(on_error):
-        raise TypeError(f"on_error must be callable, not {on_error!r}")
+    CHECKS["on_error"]("on_error", on_error)
     if not isinstance(middleware, (list, tuple)) or not all(callable(one) for one in middleware):
         raise TypeError(f"middleware must be a sequence of async functions (call_next, run), not {middleware!r}")
     if retention is not None and not isinstance(retention, Retention):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, fin
 import attrs
 
 from ._checks import member, positive_number, text, whole_number
-from ._functions import check_call, function_name, is_async, unwrap
+from ._functions import check_call, check_place, is_async, unwrap
 from .triggers import Trigger, check_trigger
 
 if TYPE_CHECKING:
@@ -432,13 +432,9 @@ class JobSpec:
             text("name", name)
         if if_exists not in ("error", "skip", "replace"):
             raise ValueError(f"if_exists must be 'error', 'skip' or 'replace', not {if_exists!r}")
-        checked = checked_options(options) if options else DEFAULTS
-        if checked.run_in == "task" and not is_async(fn):
-            raise TypeError(f"run_in='task' needs an async function; {function_name(fn)} is not one: use 'thread'")
-        if checked.run_in in ("thread", "process") and is_async(fn):
-            raise TypeError(
-                f"run_in={checked.run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'"
-            )
+        checked = checked_options(options)
+        if checked.run_in is not None:
+            check_place(checked.run_in, fn)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             trigger, fn, args, kwargs, name, if_exists, checked, tuple(options)
         )

@@ -15,10 +15,10 @@ import attrs
 from . import events
 from ._checks import positive_number, whole_number
 from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
-from ._functions import check_call, is_async, unwrap
-from ._intake import check_queue, check_reopening
+from ._functions import check_call, check_place, unwrap
+from ._intake import check_queue, check_reopening, timed
 from ._ledger import Ledger
-from ._plan import Dropped, first_slot, job_status
+from ._plan import Dropped, job_status
 from ._records import ACTIVE, BUSY, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
 from ._spec import Options, Retry, checked_options
 from ._time import US, from_us, instant_us
@@ -26,9 +26,7 @@ from ._util import safe_repr
 from .triggers import (
     At,
     Delay,
-    Manual,
     anchored,
-    bind,
     check_trigger,
     count_us,
     is_one_shot,
@@ -36,6 +34,8 @@ from .triggers import (
     next_us,
     zone_of,
 )
+
+_ALL: Final = 2**62
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -241,9 +241,7 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
     if not is_one_shot(job.trigger):
         ledger.new_run(job, now, RunKind.MANUAL, now)
         return True
-    run_before = job.last_run
-    reopens = was_over and run_before is not None and run_before.kind is not RunKind.MANUAL
-    if reopens and run_before is not None and ledger.store.run(run_before.id) is run_before:
+    if was_over and (run_before := _run_of_its_slot(ledger, job)) is not None:
         _reopen(ledger, run_before, now)
         return True
     due = now if job.next_due is None else job.next_due
@@ -253,10 +251,17 @@ def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
     return True
 
 
+def _run_of_its_slot(ledger: Ledger, job: JobRecord) -> RunRecord | None:
+    """The newest run of a one-shot's slot, if there was one and it is still kept; manual runs may have followed."""
+    if job.last_run is None:
+        return None
+    kept = (run for run in ledger.store.runs_of(job.id, _ALL) if run.kind is not RunKind.MANUAL)
+    return next((run for run in kept if run.status is not RunStatus.SKIPPED), None)
+
+
 def _following(job: JobRecord, now: int) -> int | None:
-    exhausted = job.options.max_runs is not None and job.started >= job.options.max_runs
     # A Delay gets its next slot when the manual run has ended.
-    return None if exhausted or type(job.trigger) is Delay else next_us(job.trigger, now)
+    return None if job.is_exhausted or type(job.trigger) is Delay else next_us(job.trigger, now)
 
 
 def _reopen(ledger: Ledger, run: RunRecord, now: int) -> None:
@@ -369,8 +374,7 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
         fn, extra, given = unwrap(changes["function"], ())
         args, kwargs = extra + args, given or kwargs
     check_call(fn, args, kwargs)
-    if (options.run_in == "task" and not is_async(fn)) or (options.run_in in ("thread", "process") and is_async(fn)):
-        raise TypeError(f"run_in={options.run_in!r} does not suit the function {fn!r}")
+    check_place(options.run_in, fn)
     trigger, due, run_at = _checked_time(ledger, job, changes, now)
     return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at)
 
@@ -391,11 +395,7 @@ def _checked_time(
         )
     if name == "trigger":
         check_trigger(value)
-        trigger = bind(value, now, ledger.tz)
-        due = first_slot(trigger, now)
-        if due is None and type(trigger) is not Manual:
-            raise ValueError(f"trigger: {value!r} names no time from now on; give one that has yet to come")
-        return trigger, due, None
+        return *timed(value, now, ledger.tz), None
     if not is_one_shot(job.trigger):
         raise ValueError(
             f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger="

@@ -29,6 +29,7 @@ LAST_US: Final = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(micros
 
 MAX_DURATION_US: Final = 365_000 * 86_400 * US
 
+_PLAIN_NUMBERS: Final = (int, float)
 _UNITS: Final = {
     "w": 604_800 * US,
     "d": 86_400 * US,
@@ -198,18 +199,12 @@ def duration_us(
     """
     if value is None:
         if (
-            type(seconds) is int
-            and type(minutes) is int
-            and type(hours) is int
-            and type(days) is int
-            and type(weeks) is int
-            and seconds >= 0
-            and minutes >= 0
-            and hours >= 0
-            and days >= 0
-            and weeks >= 0
-        ):
-            us = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000_000 + seconds * 1_000_000
+            type(minutes) is type(hours) is type(days) is type(weeks) is int
+            and type(seconds) in _PLAIN_NUMBERS
+            and 0 <= seconds <= 1e10
+            and (minutes >= 0 <= hours and days >= 0 <= weeks)
+        ):  # nearly always: not worth a loop
+            us = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000_000 + round(seconds * US)
         else:
             given = {"w": weeks, "d": days, "h": hours, "m": minutes, "s": seconds}
             us = sum(_number_us(name, number, _UNITS[unit]) for unit, number in given.items())

@@ -339,6 +339,15 @@ async def test_retry_of_a_cancelled_one_shot_that_had_a_manual_run(autojump_cloc
     assert [run.kind for run in await job.runs()] == ["slot", "manual"]
 
 
+async def test_retry_of_a_one_shot_reopens_its_slots_run_though_a_manual_one_followed(autojump_clock, scheduler, probe):
+    job = await scheduler.schedule(After(seconds=0), probe.work, 5, overlap="queue", max_runs=1)
+    await job.run_now()
+    await job.wait_done()
+    assert await job.retry() is True
+    await job.wait_done()
+    assert [(run.kind, run.attempt) for run in await job.runs()] == [("manual", 1), ("slot", 2)]
+
+
 async def test_retry_reopens_with_the_updated_definition(autojump_clock, scheduler):
     job = await scheduler.schedule(After(seconds=0), echo, 1)
     await job.wait()

@@ -277,7 +277,7 @@ def test_attempts_are_used_up_and_never_exceeded(report):
     assume(error is not None)
     end = conclude(run, ending, value, error, now, **more)
     retry = run.options.retry
-    may = run.attempt < run.attempts and (retry is None or worth_retrying(retry, error))
+    may = retry is not None and run.attempt < run.attempts and worth_retrying(retry, error)
     over = RunStatus.TIMED_OUT if ending is Ending.TIMED_OUT else RunStatus.FAILED
     assert end.status is (RunStatus.RETRYING if may else over)
     assert end.attempt == run.attempt
