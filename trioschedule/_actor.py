@@ -112,6 +112,7 @@ class Actor:
     ) -> None:
         self.ledger: Ledger = ledger
         self.clock: WallClock = clock
+        clock.on_step = self._clock_was_set
         self.handles: Handles = handles
         self.failures: Failures = Failures(
             ledger, nursery, error_context=handles.error_context, submit=self.submit, on_error=on_error
@@ -279,11 +280,11 @@ class Actor:
         else:
             self._step()
 
-    def step_clock(self, delta: int) -> None:
-        """Set a virtual calendar, as an administrator would set the clock."""
-        self.clock.step(delta)
+    def _clock_was_set(self, delta: int) -> None:
+        """A virtual calendar was set, as an administrator would set the clock."""
         self._wake_us = None
-        self.submit(self.ledger.step_clock, delta)
+        if not self.is_stopped:
+            self.submit(self.ledger.step_clock, delta)
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
         """Carry commands from the channel into the mailbox, in order."""

@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, final
-from weakref import WeakKeyDictionary
+from typing import ClassVar, Final, Protocol, final
+from weakref import WeakKeyDictionary, WeakSet
 
 import trio
 from trio.abc import Clock
@@ -20,8 +20,6 @@ STEP_US: Final = US // 2
 # How often a real clock is compared: a step or a suspend is noticed within this many seconds.
 CHECK_EVERY: Final = 30.0
 
-# Of each virtual clock, the µs to add to its time: schedulers that share a clock share its calendar.
-_epochs: WeakKeyDictionary[Clock, int] = WeakKeyDictionary()
 _holds: WeakKeyDictionary[Clock, tuple[int, float]] = WeakKeyDictionary()
 
 
@@ -29,6 +27,37 @@ def is_virtual(clock: Clock) -> bool:
     """Whether a clock is Trio's `MockClock`; nobody can use one without having imported `trio.testing`."""
     testing = sys.modules.get("trio.testing")
     return testing is not None and isinstance(clock, testing.MockClock)
+
+
+class Follower(Protocol):
+    """Who wants to know when a calendar is set."""
+
+    def follow(self, delta: int) -> None: ...
+
+
+@final
+class Calendar:
+    """The calendar of one virtual clock: what its time is in UTC epoch microseconds. All on that clock share it."""
+
+    _of: ClassVar[WeakKeyDictionary[Clock, Calendar]] = WeakKeyDictionary()
+
+    def __init__(self, offset: int) -> None:
+        self.offset: int = offset
+        self.followers: WeakSet[Follower] = WeakSet()
+
+    @classmethod
+    def of(cls, clock: Clock, os_time: Callable[[], float] = time.time) -> Calendar:
+        """The calendar of a clock; if it has none yet it shows the OS time now."""
+        calendar = cls._of.get(clock)
+        if calendar is None:
+            calendar = cls._of[clock] = cls(round(os_time() * US) - round(clock.current_time() * US))
+        return calendar
+
+    def step(self, delta: int) -> None:
+        """Set it forward, or back, as an administrator would; whoever follows it hears of it at once."""
+        self.offset += delta
+        for follower in list(self.followers):
+            follower.follow(delta)
 
 
 @final
@@ -39,12 +68,13 @@ class WallClock:
         self._clock = trio.lowlevel.current_clock()
         self._os_time = os_time
         self.is_virtual: bool = is_virtual(self._clock)
-        offset = round(os_time() * US) - self._elapsed()
-        # Under a virtual clock: the OS time when that clock was first used.
-        self._offset = _epochs.setdefault(self._clock, offset) if self.is_virtual else offset
-
-    def _elapsed(self) -> int:
-        return round(self._clock.current_time() * US)
+        self.on_step: Callable[[int], object] | None = None
+        if self.is_virtual:
+            calendar = Calendar.of(self._clock, os_time)
+            calendar.followers.add(self)
+            self._offset = calendar.offset
+        else:
+            self._offset = round(os_time() * US) - round(self._clock.current_time() * US)
 
     def now(self) -> int:
         """The wall time."""
@@ -62,11 +92,11 @@ class WallClock:
         self._offset += difference
         return difference if abs(difference) >= STEP_US else 0
 
-    def step(self, delta: int) -> None:
-        """Set a virtual clock's calendar forward, or back, as an administrator would."""
+    def follow(self, delta: int) -> None:
+        """The calendar was set."""
         self._offset += delta
-        if self.is_virtual:
-            _epochs[self._clock] = self._offset
+        if self.on_step is not None:
+            self.on_step(delta)
 
 
 @contextmanager

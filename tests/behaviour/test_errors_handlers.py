@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from trioschedule import After, At, Every, JobStatus, Manual, Retry, RunStatus, events, exponential
+from trioschedule.testing import VirtualTime
 
 
 class Nasty(Exception):
@@ -343,7 +344,7 @@ async def test_a_trigger_that_fails_while_one_steers(autojump_clock, scheduler, 
 async def test_a_trigger_that_fails_at_a_clock_step_stops_that_job_alone(autojump_clock, scheduler, probe):
     job = await scheduler.schedule(Mine(raising(ZeroDivisionError("broken")), after=1), probe.work)
     other = await scheduler.schedule(Every(seconds=10), trio.sleep, 0)
-    scheduler._actor.step_clock(3_600_000_000)
+    VirtualTime(clock=autojump_clock).step_wall(hours=1)
     await trio.sleep(25)
     assert job.status is JobStatus.FAILED
     assert other.status is JobStatus.SCHEDULED

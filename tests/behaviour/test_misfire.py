@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from trioschedule import After, At, Daily, Every, JobStatus, Misfire, RunStatus, current_run, events
+from trioschedule.testing import VirtualTime
 
 US = 1_000_000
 HOUR = 3600 * US
@@ -37,7 +38,7 @@ def slots(scheduler):
 
 
 def outage(scheduler, seconds: float) -> None:
-    scheduler._actor.step_clock(round(seconds * US))
+    VirtualTime(clock=trio.lowlevel.current_clock()).suspend(seconds)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from trioschedule import (
     exponential,
     open_scheduler,
 )  # fmt: skip
-from trioschedule._clock import _epochs
+from trioschedule._clock import Calendar
 from trioschedule.stores import MemoryStore
 
 EPOCH = 1_800_000_000 * US
@@ -257,7 +257,7 @@ async def play(trace, leaving):
 
 def run_trace(trace, leaving):
     clock = MockClock(autojump_threshold=0)
-    _epochs[clock] = EPOCH  # jitter depends on the slots, so every play needs the same calendar
+    Calendar.of(clock, lambda: EPOCH / US)  # jitter depends on the slots, so every play needs the same calendar
     trio._core._run._r.seed(0)  # and the same order of tasks that are ready at once
     return trio.run(play, trace, leaving, clock=clock)
 

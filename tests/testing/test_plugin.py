@@ -1,0 +1,106 @@
+"""The pytest plugin, as a user's test run loads it: beside pytest-trio, beside anyio, and alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCHEDULES = """
+    import pytest, trio
+    from trioschedule import Daily
+    from trioschedule.testing import assert_ran
+
+    @pytest.mark.virtual_time("2027-03-27T12:00", zone="Europe/Berlin")
+    async def test_two_days(virtual_time, scheduler):
+        job = await scheduler.schedule(Daily("02:30", tz="Europe/Berlin"), trio.sleep, 1)
+        await virtual_time.sleep_until("2027-03-29T12:00")
+        await assert_ran(job, times=2)
+        assert trio.current_time() > 86_400
+        assert scheduler.now() == virtual_time.now()
+
+    async def test_without_a_marker(scheduler):
+        assert scheduler.now().isoformat() == "2030-01-01T00:00:00+00:00"
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    def run(source: str, *, ini: str = "", options: tuple[str, ...] = ()) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        pytester.makeini(f"[pytest]\n{ini}")
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
+
+    return run
+
+
+def test_beside_pytest_trio(run):
+    run(SCHEDULES, ini="trio_mode = true").assert_outcomes(passed=2)
+
+
+def test_a_failed_assertion_is_shown_as_itself(run):
+    result = run(
+        """
+        import trio
+
+        async def test_wrong(virtual_time):
+            assert virtual_time.now().year == 1999
+
+        async def test_two_at_once(virtual_time):
+            async def fail(number):
+                raise ValueError(number)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail, 1)
+                nursery.start_soon(fail, 2)
+
+        async def test_two_clocks(virtual_time, autojump_clock):
+            pass
+        """,
+        ini="trio_mode = true",
+    )
+    result.assert_outcomes(failed=3)
+    text = result.stdout.str()
+    first = text[text.index("_ test_wrong _") : text.index("_ test_two_at_once _")]
+    assert "assert 2030 == 1999" in first
+    assert "ExceptionGroup" not in first
+    assert "ExceptionGroup" in text
+    assert "a test has one clock" in text
+
+
+def test_beside_anyio(run):
+    backend = """
+    @pytest.fixture
+    def anyio_backend(virtual_time):
+        return "trio", {"clock": virtual_time.clock}
+
+    pytestmark = pytest.mark.anyio
+    """
+    run(SCHEDULES + backend, options=("-p", "no:trio")).assert_outcomes(passed=2)
+
+
+def test_alone(run):
+    result = run(
+        """
+        import trio
+
+        def test_sync(virtual_time):
+            trio.run(trio.sleep, 86_400, clock=virtual_time.clock)
+            assert virtual_time.now().day == 2
+        """,
+        options=("-p", "no:trio", "-p", "no:hypothesispytest", "-p", "no:anyio"),
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_its_marker_is_explained(run):
+    run("", options=("--markers",)).stdout.fnmatch_lines(["@pytest.mark.virtual_time(start=*"])
+
+
+def test_the_core_imports_neither_pytest_nor_hypothesis_and_the_kit_no_hypothesis():
+    code = (
+        "import sys, trioschedule; print({'pytest', 'hypothesis', 'trio.testing'} & set(sys.modules));"
+        "import trioschedule.testing; print('hypothesis' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output.split() == ["set()", "False"]

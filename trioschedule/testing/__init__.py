@@ -1,0 +1,22 @@
+"""Tests of your own schedules: virtual time, assertions, simulation, strategies, a state machine.
+
+Importing this does not import hypothesis; `SchedulerMachine` and `strategies` do, when they are asked for.
+"""
+
+from __future__ import annotations
+
+from .._util import publish
+from ._asserts import Drained, assert_ran, assert_scheduled, drain, perform, refute_scheduled
+from ._virtual import VirtualTime
+
+__all__ = [
+    "Drained",
+    "VirtualTime",
+    "assert_ran",
+    "assert_scheduled",
+    "drain",
+    "perform",
+    "refute_scheduled",
+]
+
+publish(globals(), __name__)

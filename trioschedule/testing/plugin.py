@@ -1,0 +1,93 @@
+"""The pytest plugin: fixtures `virtual_time` and `scheduler`. Works beside pytest-trio and beside anyio's plugin.
+
+Pytest loads it when trioschedule is installed; it imports Trio only when a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from trio.abc import Instrument
+
+    from .. import Scheduler
+    from ._virtual import VirtualTime
+
+__all__ = ["scheduler", "virtual_time"]
+
+_MARKER = (
+    "virtual_time(start='2030-01-01T00:00Z', zone='UTC', autojump=0): where the calendar of the fixture of this name "
+    "starts, the zone of its now(), and for how many real seconds all tasks must sleep before the clock jumps"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of the marker."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.fixture
+def virtual_time(request: pytest.FixtureRequest) -> VirtualTime:
+    """A `VirtualTime` that the test runs on: days pass in milliseconds.
+
+    Beside pytest-trio nothing else is needed. Beside anyio's plugin give its clock to the backend::
+
+        @pytest.fixture
+        def anyio_backend(virtual_time):
+            return "trio", {"clock": virtual_time.clock}
+    """
+    from ._virtual import VirtualTime
+
+    marker = request.node.get_closest_marker("virtual_time")
+    args, kwargs = ((), {}) if marker is None else (marker.args, marker.kwargs)
+    time = VirtualTime(*args, **kwargs)
+    if request.node.get_closest_marker("trio") is not None:
+        # The closest marker's runner is the one that pytest-trio takes.
+        request.node.add_marker(pytest.mark.trio(run=partial(_run, time)), append=False)
+    return time
+
+
+@pytest.fixture
+async def scheduler(virtual_time: VirtualTime) -> AsyncGenerator[Scheduler]:
+    """A scheduler in memory on virtual time; left when the test is over, its runs cancelled at once."""
+    from .. import open_scheduler
+
+    async with open_scheduler(shutdown_grace=0, seed=0) as opened:
+        yield opened
+
+
+def _run(
+    time: VirtualTime,
+    main: Callable[[], Any],
+    *,
+    clock: object = None,
+    instruments: list[Instrument] | tuple[Instrument, ...] = (),
+) -> Any:
+    """Run a test on virtual time; of a group around one exception show that one: a failed assertion is one line."""
+    import trio
+
+    __tracebackhide__ = True
+    if clock not in (None, time.clock):
+        pytest.fail("a test has one clock: use virtual_time or autojump_clock, not both")
+    try:
+        return trio.run(main, clock=time.clock, instruments=instruments)
+    except BaseExceptionGroup as group:
+        only = _only(group)
+        if only is None:
+            raise
+        error = only
+    # Raised outside of the except clause, so that the group is not shown as its context.
+    raise error
+
+
+def _only(group: BaseException) -> BaseException | None:
+    """The one exception in a group of groups, None if there are more."""
+    while isinstance(group, BaseExceptionGroup):
+        if len(group.exceptions) != 1:
+            return None
+        group = group.exceptions[0]
+    return group
