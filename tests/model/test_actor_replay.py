@@ -213,11 +213,13 @@ async def take(story, scheduler, nursery, step):
                 return
             nursery.start_soon(waits, story, run.wait)
         case "retry":
-            was_done, last = job.is_done(), job.last_run
+            was_done = job.is_done()
+            ended = {run: run.attempt for run in await job.runs() if run.is_done()}
             if await job.retry() and was_done:
                 story.lives[job.id] += 1
-                if last is not None and not last.is_done():
-                    story.reopened[last.id] += 1
+                # A reopened run may have ended again before the caller of retry() had its turn: its attempt tells.
+                again = [run for run, attempt in ended.items() if not run.is_done() or run.attempt > attempt]
+                story.reopened.update(run.id for run in again)
         case "delete":
             if await job.delete():
                 story.deleted.add(job.id)
@@ -321,13 +323,14 @@ def test_events_tell_the_same_story_as_the_records(trace):
             assert names == ["RunSkipped"]
             continue
         ends = [event for event in told[run.id] if isinstance(event, events.RunFinished)]
-        assert len(ends) == 1 + story.reopened[run.id]
+        # One that was reopened and cancelled again before it started cannot be told from one that stayed as it was.
+        assert 1 + story.reopened[run.id] <= len(ends) <= story.lives[run.job.id]
         assert told[run.id][-1] is ends[-1]
         assert (ends[-1].status, ends[-1].attempt) == (run.status, run.attempt)
         assert names.count("RunStarted") >= len(story.calls.get(run.id, []))
         for one, following in itertools.pairwise(names):
             assert (one, following) != ("RunStarted", "RunStarted")
-            assert one != "RunFinished" or story.reopened[run.id]
+            assert one != "RunFinished" or len(ends) > 1
     done = Counter(event.job_id for event in story.events if isinstance(event, events.JobDone))
     for job in story.jobs:
         assert done[job.id] == story.lives[job.id], f"JobDone of job {job.id}"
