@@ -230,7 +230,10 @@ def _rewritten(name: str, field: str) -> str:
 
 
 def _single(name: str, item: str) -> str:
-    """`a-a` is the one value a. croniter takes it for the whole field, and by its alias 7-0 too."""
+    """`a-a` is the one value a, which croniter takes for the whole field, and by its alias 7-0 too.
+
+    The steps of a range that wraps go on past the end: `22-3/5` is 22 and 3. croniter begins them anew, one too late.
+    """
     match = _RANGE.fullmatch(item)
     if match is None:
         return item
@@ -241,6 +244,13 @@ def _single(name: str, item: str) -> str:
         if (low, high) == (0, 7):
             return item
         low, high = low % 7, high % 7
+    first = 1 if name in {"day of month", "month"} else 0
+    step = int(match.group(4) or 1)
+    if high < first:
+        raise _bad(name, item, f"its numbers begin at {first}, which croniter forgets at the end of a range")
+    if low > high and step > 1 and match.group(3) is None:
+        size = 7 if name == "day of week" else _LARGEST[name] + 1 - first
+        return ",".join(str((value - first) % size + first) for value in range(low, high + size + 1, step))
     return f"{low}{match.group(3) or ''}" if low == high else item
 
 
