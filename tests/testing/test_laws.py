@@ -171,7 +171,7 @@ def test_the_report_is_readable_and_minimal():
         "  asked     next_after(2000-01-01T00:30:00+00:00)\n"
         "  expected  2000-01-01T01:00:00+00:00\n"
         "  actual    2000-01-01T02:00:00+00:00\n"
-        "  because   it was the answer for 2000-01-01T00:00:00+00:00"
+        "  because   it was the answer for 1999-12-31T23:59:59.999999+00:00"
     )
     assert (caught.value.moment.minute, caught.value.moment.second) == (30, 0)
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from .._util import publish
 from ._asserts import Drained, assert_ran, assert_scheduled, drain, perform, refute_scheduled
+from ._laws import LAWS, LawViolation, check_trigger_laws
 from ._virtual import VirtualTime
 
 __all__ = [
+    "LAWS",
     "Drained",
+    "LawViolation",
     "VirtualTime",
     "assert_ran",
     "assert_scheduled",
+    "check_trigger_laws",
     "drain",
     "perform",
     "refute_scheduled",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from .. import triggers
@@ -21,6 +21,9 @@ from ._definition import defined_slots
 from ._law_plan import check_jitter, check_misfires
 from ._law_subject import Stretch, Subject
 from ._zones import DAY
+
+# Tries to break one law; False if it does not apply.
+Check: TypeAlias = Callable[[Subject], bool | None]
 
 # No search back from now takes more questions than this, however long nothing was asked.
 MAX_QUESTIONS: Final = 400
@@ -38,7 +41,7 @@ LAWS: Final[dict[str, str]] = {
     "jump": "the last slot up to a moment is found without walking, and is the one that a walk finds",
     "misfire": "after an outage each slot is decided once, and the rule's choice is the one that a walk would make",
     "jitter": "jitter delays a run, but never as far as the next slot",
-    "algebra": "|, &, - and between are union, common part, difference and part of the sets of slots",
+    "algebra": "unions, common slots, differences and windows are those of the sets of slots",
     "value": "copies, and what repr, pickle and JSON give back, are equal and have the same slots",
 }
 
@@ -72,7 +75,7 @@ def _picked(stretch: Stretch) -> Iterator[tuple[int, int]]:
 def _check_from_afar(subject: Subject, stretch: Stretch) -> None:
     first = stretch.slots[0] if stretch.slots else stretch.following
     for days in (3, 40, 400):
-        moment = stretch.start - days * DAY * US
+        moment = max(stretch.start - days * DAY * US, subject.start - 1)
         due = subject.ask(moment)
         if first is not None and (due is None or due > first):
             subject.fail("constancy", moment, f"a slot up to {iso_us(first)}", due, "that is the next one from nearby")
@@ -295,7 +298,7 @@ def _has_calendar(trigger: BaseTrigger) -> bool:
     return False
 
 
-CHECKS: Final[dict[str, Callable[[Subject], bool | None]]] = {
+CHECKS: Final[dict[str, Check]] = {
     "constancy": check_constancy,
     "end": check_end,
     "purity": check_purity,

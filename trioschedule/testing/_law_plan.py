@@ -33,7 +33,7 @@ def check_misfires(subject: Subject) -> bool:
             subject.fail("misfire", slot - 1, slot, found, "a slot at the very moment of scheduling is owed")
         # A few slots: a long outage differs from a short one in nothing but length.
         few = stretch.slots[:7]
-        moments = {few[0], few[-1], few[len(few) // 2] - 1, few[len(few) // 2], few[-1] - 1}
+        moments = {*few[:2], few[-1], few[len(few) // 2] - 1, few[len(few) // 2], few[-1] - 1}
         for now in sorted(moment for moment in moments if moment >= few[0]):
             for rule in Misfire:
                 for grace in (None, (now - few[0]) // 2 / US, 0.0):

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, final
 
-from .._time import FIRST_US, LAST_US, US, from_us, iso_us, to_us
+from .._time import US, from_us, iso_us, to_us
 from ..triggers import Difference, Intersection, Trigger, Union, Window, zone_of
 from ..triggers._base import BaseTrigger
 from ._zones import DAY, HOUR, changes
@@ -20,7 +20,7 @@ MAX_SLOTS: Final = 320
 # Half the width of a stretch in µs, so that the dense ones have few slots and the sparse ones some.
 _WIDTHS: Final = (30 * HOUR * US, 9_000 * US, 300 * US, 5 * US, 10_000)
 # Midnights in UTC beside which months end, February with its 28 and 29 days among them.
-_MONTH_ENDS: Final = ("2001-03-01", "2004-03-01", "2023-05-01", "2024-02-01", "2025-01-01")
+_MONTH_ENDS: Final = ("2000-03-01", "2001-03-01", "2004-03-01", "2023-05-01", "2024-02-01", "2025-01-01")
 
 
 @final
@@ -28,7 +28,7 @@ class LawViolation(AssertionError):  # noqa: N818 - it tells of the trigger, as 
     """A trigger breaks a law; the message is a report with a counter-example.
 
     Attributes:
-        law: the name of the law, see `LAWS`.
+        law: the name of the law, one of ``LAWS``.
         trigger: the trigger, or the part of it, that breaks the law on its own.
         moment: the moment it was asked after, the simplest one that shows it; None if there is none.
         expected: what the law demands.
@@ -182,7 +182,8 @@ class Subject:
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
         """Everything that the laws are tried on."""
-        return tuple(self._stretch(place) for place in sorted(set(self._places())))
+        inside = {place for place in self._places() if self.start <= place < self.end}
+        return tuple(self._stretch(place) for place in sorted(inside))
 
     @cached_property
     def zones(self) -> tuple[str, ...]:
@@ -196,19 +197,16 @@ class Subject:
         return tuple(dict.fromkeys((*known, *((key,) if isinstance(key, str) else ()), *guessed)))
 
     def _places(self) -> Iterator[int]:
-        inside = range(self.start, self.end)
         for tz in self.zones:
             of_kind = {}
             for change in changes(tz, self.start // US, self.end // US):
                 of_kind[change.before, change.after] = change.at * US
             yield from list(of_kind.values())[-6:]
         for text in _MONTH_ENDS:
-            midnight = to_us(datetime.fromisoformat(text + "T00:00:00+00:00"), "text")
-            if midnight in inside:
-                yield midnight
+            yield to_us(datetime.fromisoformat(text + "T00:00:00+00:00"), "text")
         first = self.ask(self.start - 1)
         if first is not None:
-            yield min(first, LAST_US)
+            yield first
         chance = random.Random(0)  # noqa: S311 - the same questions each time
         for _ in range(2):
             place = chance.randrange(self.start, self.end)
@@ -234,7 +232,7 @@ class Subject:
         slots: list[int] = []
         following: int | None = None
         for width in _WIDTHS:
-            low, high = max(place - width, FIRST_US), min(place + width, LAST_US)
+            low, high = max(place - width, self.start), min(place + width, self.end)
             slots, following = self._walk(low, high)
             if following is None or following >= high:
                 break

@@ -5,11 +5,12 @@ No clock is read, nothing is random, and hypothesis is not needed: the same trig
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from .._time import US, instant_us, zone
 from ..triggers import Trigger, bind, check_trigger, is_bound
-from ._law_checks import CHECKS, LAWS as LAWS
+from ._law_checks import CHECKS, LAWS as LAWS, Check
 from ._law_subject import LawViolation as LawViolation, Reference, Subject, parts_of
 from ._zones import DAY
 
@@ -24,7 +25,7 @@ def check_trigger_laws(
     tz: str = "UTC",
     reference: Reference | None = None,
 ) -> tuple[str, ...]:
-    """Try to break every law of `LAWS` with a trigger of ours, of yours, or one made of both.
+    """Try to break every law of ``LAWS`` with a trigger of ours, of yours, or one made of both.
 
     It is asked around changes of its zone's offset, month ends, leap days, its own first and last slots. Blocks for
     a tenth of a second or a few.
@@ -59,19 +60,21 @@ def check_trigger_laws(
         raise ValueError(f"end must be at least a day after start, {end!s} is not")
     if not is_bound(trigger):
         trigger = bind(trigger, start_us, tz)
+    skipped = _broken(Subject(trigger, start_us, end_us, reference), CHECKS)
+    return tuple(law for law in LAWS if law not in skipped)
+
+
+def _broken(subject: Subject, checks: Mapping[str, Check]) -> set[str]:
+    """The laws that do not apply; LawViolation if one is broken, by the smallest part that breaks one on its own."""
     try:
-        return _tried(Subject(trigger, start_us, end_us, reference))
+        return {law for law, check in checks.items() if check(subject) is False}
     except LawViolation as violation:
-        # A part that breaks a law on its own explains more than the whole.
-        for part in parts_of(trigger):
+        # Not by the algebra's law, which a part may break because the algebra is broken.
+        single = {law: check for law, check in checks.items() if law != "algebra"}
+        for part in parts_of(subject.trigger):
             try:
-                check_trigger_laws(part, start=start, end=end, tz=tz)
+                _broken(Subject(part, subject.start, subject.end, None), single)
             except LawViolation as smaller:
-                smaller.add_note(f"It is part of {trigger!r}, which breaks the law {violation.law!r}.")
+                smaller.add_note(f"It is part of {subject.trigger!r}, which breaks the law {violation.law!r}.")
                 raise smaller from None
         raise
-
-
-def _tried(subject: Subject) -> tuple[str, ...]:
-    skipped = {law for law, check in CHECKS.items() if check(subject) is False}
-    return tuple(law for law in LAWS if law not in skipped)
