@@ -243,9 +243,9 @@ def test_the_same_trigger_is_always_asked_the_same():
 
 def test_laws_need_neither_hypothesis_nor_pytest():
     program = (
-        "import sys; from trioschedule.testing._laws import check_trigger_laws;"
-        "from trioschedule import Daily; check_trigger_laws(Daily('02:30', tz='Europe/London'));"
-        "print(*{'hypothesis', 'pytest'} & set(sys.modules))"
+        "import sys; sys.modules['hypothesis'] = sys.modules['pytest'] = None;"
+        "from trioschedule import Daily; from trioschedule.testing import check_trigger_laws;"
+        "print(len(check_trigger_laws(Daily('02:30', tz='Europe/London'))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert done.stdout.split() == [str(len(LAWS))]

@@ -21,8 +21,7 @@ def _rank(run: RunRecord) -> _Rank:
     return run.options.priority, run.due, run.id
 
 
-@final
-class MemoryStore:
+class Tables:
     """Jobs and runs in dictionaries; times in one heap with lazy deletion.
 
     A pending job is one row, one dictionary entry and one heap entry: no task, no timer of its own.
@@ -377,3 +376,8 @@ class MemoryStore:
             job = self._jobs.get(job_id)
             if job is not None and job.finished_at == at:
                 self.remove_job(job)
+
+
+@final
+class MemoryStore(Tables):
+    """Keeps jobs and runs in memory: everything is gone with the process."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 from .._util import publish
 from ._asserts import Drained, assert_ran, assert_scheduled, drain, perform, refute_scheduled
 from ._laws import LAWS, LawViolation, check_trigger_laws
+from ._simulate import simulate
+from ._timeline import SimulatedCall, SimulatedRun, Timeline
 from ._virtual import VirtualTime
 
 __all__ = [
     "LAWS",
     "Drained",
     "LawViolation",
+    "SimulatedCall",
+    "SimulatedRun",
+    "Timeline",
     "VirtualTime",
     "assert_ran",
     "assert_scheduled",
@@ -21,6 +26,7 @@ __all__ = [
     "drain",
     "perform",
     "refute_scheduled",
+    "simulate",
 ]
 
 publish(globals(), __name__)
