@@ -365,12 +365,13 @@ class Ledger:
             status = job.ending or JobStatus.COMPLETED
             self.emit(events.JobDone(at_us=now, job_id=job.id, job_name=job.label, status=status))
 
-    def replan(self, job: JobRecord, now: int) -> None:
+    def replan(self, job: JobRecord, now: int, *, was_exhausted: bool) -> None:
         """Let a recurring job go on, or stop, as its changed `max_runs` says."""
-        if job.is_exhausted and job.next_due is not None:
-            self.retime(job, None)
-            self.settle(job, now)
-        elif not job.is_exhausted and job.next_due is None and job.ending is None and not is_one_shot(job.trigger):
+        if job.is_exhausted:
+            if job.next_due is not None:
+                self.retime(job, None)
+                self.settle(job, now)
+        elif was_exhausted and job.next_due is None and job.ending is None and not is_one_shot(job.trigger):
             self.look_again(job, now)
 
     def look_again(self, job: JobRecord, after: int) -> None:

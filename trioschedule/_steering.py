@@ -418,6 +418,7 @@ def _in(name: str, value: object) -> int:
 def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
     if job.name is None and change.fn is not job.fn:
         ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
+    was_exhausted = job.is_exhausted
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
     keeps_its_run = False
     stays_one_shot = change.due is not None and is_one_shot(job.trigger) and is_one_shot(change.trigger)
@@ -441,7 +442,7 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
         waits = keeps_its_run or (type(change.trigger) is Delay and job.live)
         ledger.retime(job, None if waits else change.due)
     if {"max_runs", "trigger"} & set(change.fields) and not job.is_over:
-        ledger.replan(job, now)
+        ledger.replan(job, now, was_exhausted=was_exhausted)
     if "jitter" in change.fields and job.next_due is not None:
         ledger.retime(job, job.next_due)
     if ledger.listening:

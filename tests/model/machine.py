@@ -306,6 +306,8 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
             if was_over:
                 model.lives += 1
                 model.over, model.cancelled, model.failures = None, False, 0
+                # A new life goes on after now: with a clock that was set back that may be a slot of the last one.
+                model.decided.clear()
                 if not model.slots.is_one_shot:
                     model.cursor = None if model.slots.delay else model.slots.next_after(self.now)
                 else:

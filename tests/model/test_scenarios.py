@@ -157,3 +157,13 @@ def test_a_run_that_a_pause_holds_is_counted_as_waiting(told):
     told.pause(index=0, hold=False)
     told.retry(index=0, hold=False)
     assert told.store.waiting_in("default") == 1
+
+
+def test_no_limit_that_never_held_brings_a_slot_back(told):
+    told.add_job("every", 1, 1)
+    told.retry(index=0, hold=False)
+    told.report(ending="snooze", index=0, hold=False)
+    told.clock_is_set(delta=US, hold=False)
+    told.clock_is_set(delta=-US, hold=False)
+    told.update(index=0, given={"max_runs": None}, hold=False)
+    assert told.job(1).next_due is None
