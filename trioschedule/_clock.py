@@ -99,6 +99,11 @@ class WallClock:
             self.on_step(delta)
 
 
+def is_held(clock: Clock) -> bool:
+    """Whether a thread or a process works just now."""
+    return clock in _holds
+
+
 @contextmanager
 def hold() -> Iterator[None]:
     """Keep a virtual clock from jumping while a thread or a process works, which Trio cannot see."""

@@ -204,7 +204,7 @@ def duration_us(
             and 0 <= seconds <= 1e10
             and (minutes >= 0 <= hours and days >= 0 <= weeks)
         ):  # nearly always: not worth a loop
-            us = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000_000 + round(seconds * US)
+            us = int(((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000_000 + round(seconds * US)
         else:
             given = {"w": weeks, "d": days, "h": hours, "m": minutes, "s": seconds}
             us = sum(_number_us(name, number, _UNITS[unit]) for unit, number in given.items())

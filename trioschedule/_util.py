@@ -20,10 +20,11 @@ class NoPublicConstructor(type):
 def publish(namespace: dict[str, Any], module: str) -> None:
     """Make the public objects of a namespace say that they live in ``module``.
 
-    Tracebacks and reprs then show the name that a user can import, as Trio's own do.
+    Tracebacks and reprs then show the name that a user can import, as Trio's own do. What the namespace imports only
+    when it is asked for is left alone.
     """
     for name in namespace.get("__all__", ()):
-        thing = namespace[name]
+        thing = namespace.get(name)
         if getattr(thing, "__module__", "").startswith("trioschedule."):
             thing.__module__ = module
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from trioschedule.triggers import Cron, Daily, Every, Monthly, Trigger, Weekly
+from trioschedule.triggers import Cron, Daily, Every, Manual, Monthly, Trigger, Weekly
 
 NEW_YORK = "America/New_York"
 
@@ -33,7 +33,7 @@ class Fault:
     old: str
     new: str
     caught_by: str
-    trigger: Callable[[], Trigger]
+    trigger: Callable[[], Trigger] = Manual
 
 
 @contextmanager
@@ -244,5 +244,35 @@ PLAN_FAULTS = (
         "the cap of jitter is forgotten",
         "_plan:wake_time", "width = min(width, following - slot)", "width = max(width, following - slot)",
         "jitter", hourly,
+    ),
+)  # fmt: skip
+
+# `caught_by` is what the machine says.
+MACHINE_FAULTS = (
+    Fault(
+        "a queue has a place more than its limit",
+        "stores._memory:Tables._next_queue", "limit - self._in_queue[queue]", "limit + 1 - self._in_queue[queue]",
+        "a queue runs more than its limit allows",
+    ),
+    Fault(
+        "a cancelled job keeps its next slot",
+        "_steering:cancel", "job.next_due = JobStatus.CANCELLED, reason, None",
+        "job.next_due = JobStatus.CANCELLED, reason, job.next_due",
+        "was cancelled, and has a next run",
+    ),
+    Fault(
+        "who waits for a job's end is not told",
+        "_ledger:Ledger.finish_job", "self.effects.append((Effect.OVER, job))", "pass",
+        "wait_done() did not come back",
+    ),
+    Fault(
+        "a cancellation does not reach the task",
+        "_runner:Attempt.cancel", "self.scope.cancel()", "pass",
+        "was cancelled, and does not end",
+    ),
+    Fault(
+        "runs of one job do not wait for each other",
+        "stores._memory:Tables._blocker", "len(live) > 1", "len(live) > 99",
+        "may not overlap, and does",
     ),
 )  # fmt: skip

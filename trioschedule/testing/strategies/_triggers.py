@@ -152,7 +152,8 @@ def _every(draw: st.DrawFn, wish: _Wish) -> Trigger:
         )
     )
     given: dict[str, Any] = {}
-    origin = draw(st.sampled_from(["start", "anchor", *([] if wish.bound else [None])]))
+    origins: list[str | None] = ["start", "anchor"] if wish.bound else ["start", "anchor", None]
+    origin = draw(st.sampled_from(origins))
     if origin is not None:
         given[origin] = from_us(draw(instants_us(wish.zone, START, END))[0])
     if draw(st.sampled_from([False, False, True])):

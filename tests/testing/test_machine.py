@@ -1,0 +1,175 @@
+"""`SchedulerMachine` finds what it is for, leaves nothing behind, and replays."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import trio
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+
+from tests.testing.faults import MACHINE_FAULTS, planted
+from tests.triggers.helpers import examples
+from trioschedule import Every
+from trioschedule.testing import SchedulerMachine
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.rst"
+ENOUGH = settings(
+    max_examples=400, stateful_step_count=25, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Failing jobs log their tracebacks; here hundreds do."""
+    logger = logging.getLogger("trioschedule")
+    before, logger.level = logger.level, logging.CRITICAL + 1
+    yield
+    logger.level = before
+
+
+TestAsItIs = SchedulerMachine.TestCase
+TestAsItIs.settings = settings(examples(80), stateful_step_count=20)
+
+
+@pytest.mark.parametrize("fault", MACHINE_FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_caught(fault):
+    with planted(fault), pytest.raises(AssertionError) as caught:
+        run_state_machine_as_test(SchedulerMachine, settings=ENOUGH)
+    assert fault.caught_by in str(caught.value)
+
+
+def test_the_faults_are_listed_in_the_documentation():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for fault in MACHINE_FAULTS:
+        assert f"   * - {fault.name}\n     - {fault.caught_by}\n" in text
+
+
+class Backups(SchedulerMachine):
+    """A user's: two jobs may not write at once, and nothing sees to that."""
+
+    adds_jobs = False
+    writing = 0
+
+    async def set_up(self, scheduler):
+        for minutes in (10, 15):
+            await scheduler.schedule(Every(minutes=minutes), self.back_up)
+
+    async def back_up(self):
+        self.writing += 1
+        try:
+            await trio.sleep(5)
+        finally:
+            self.writing -= 1
+
+    @invariant()
+    def one_writes_at_a_time(self):
+        assert self.writing <= 1, "two write"
+
+
+class GoodBackups(Backups):
+    options: ClassVar = {"queues": {"default": 1, "narrow": 1}}
+
+
+def test_a_fault_of_a_user_is_found_and_the_cure_is_seen_to_help():
+    with pytest.raises(AssertionError, match="two write"):
+        run_state_machine_as_test(Backups, settings=ENOUGH)
+    run_state_machine_as_test(GoodBackups, settings=settings(ENOUGH, max_examples=20))
+
+
+def test_the_same_steps_go_the_same_way():
+    def played():
+        machine = SchedulerMachine()
+        machine.open()
+        for seconds in (1.0, 15.0):
+            machine.add_jobs([(Every(seconds=10), {"jitter": 3.0}, "returns", seconds)])
+        machine.advance(61.0)
+        machine.set_clock(3600.0)
+        machine.suspend(10.0)
+        machine.advance(61.0)
+        machine.keeps_its_promises()
+        runs = [
+            (run.due, run.started_at, run.status, run.reason)
+            for job in machine.jobs for run in machine.call(job.runs)
+        ]  # fmt: skip
+        machine.teardown()
+        return runs
+
+    first = played()
+    assert len(first) > 15
+    assert played() == first
+
+
+def test_it_leaves_no_thread_and_no_run_behind():
+    before = threading.active_count()
+    machine = SchedulerMachine()
+    machine.open()
+    machine.crash()
+    machine.teardown()
+    assert threading.active_count() == before
+    assert not trio.lowlevel.in_trio_run()
+
+
+def test_what_only_time_can_bring_is_not_waited_for():
+    machine = SchedulerMachine()
+    machine.open()
+    with pytest.raises(TimeoutError, match="waits for what only time can bring"):
+        machine.call(trio.sleep, 5)
+    machine.start_soon(trio.sleep, 5)
+    machine.advance(10.0)
+    machine.teardown()
+
+
+def test_what_a_call_raises_is_raised():
+    async def fails():
+        raise LookupError("no such thing")
+
+    machine = SchedulerMachine()
+    machine.open()
+    with pytest.raises(LookupError, match="no such thing"):
+        machine.call(fails)
+    machine.teardown()
+
+
+class Threads(SchedulerMachine):
+    adds_jobs = False
+
+    async def set_up(self, scheduler):
+        self.done = 0
+        await scheduler.schedule(Every(seconds=10), self.count)
+
+    def count(self):
+        self.done += 1
+
+    @rule()
+    def nothing(self):
+        pass
+
+
+def test_functions_in_threads_are_waited_for():
+    machine = Threads()
+    machine.open()
+    machine.advance(61.0)
+    assert machine.done == 6
+    machine.teardown()
+
+
+def test_a_scheduler_that_breaks_is_reported():
+    class Breaks(SchedulerMachine):
+        async def set_up(self, scheduler):
+            await scheduler.schedule(Every(seconds=1), self.fail, escalate=True)
+
+        async def fail(self):
+            raise LookupError("the last straw")
+
+    machine = Breaks()
+    machine.open()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        machine.advance(1.0)
+    assert caught.group_contains(LookupError, match="the last straw")
+    machine.teardown()
