@@ -51,14 +51,16 @@ class Handles(Protocol):
 
 
 @final
-class Reply(Generic[T]):
-    """What a request came to."""
+class Request(Generic[T]):
+    """A message: ``call(*args, now)``, to be made in a step, and what it came to."""
 
-    __slots__ = ("error", "value")
+    __slots__ = ("args", "call", "error", "value")
 
     value: T
 
-    def __init__(self) -> None:
+    def __init__(self, call: Callable[..., T], args: tuple[Any, ...]) -> None:
+        self.call = call
+        self.args = args
         self.error: Exception | None = None
 
     def unwrap(self) -> T:
@@ -127,9 +129,9 @@ class Actor:
         self._nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.
-        self._mailbox: deque[Attempt | tuple[Callable[..., Any], tuple[Any, ...], Reply[Any] | None]] = deque()
+        self._mailbox: deque[Attempt | Request[Any]] = deque()
         self._is_stepping = False
-        self._timers: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._timers: list[tuple[float, int, Request[None]]] = []
         self._timer_ids = count()
         self._alarm: trio.CancelScope | None = None
         self._armed = math.inf
@@ -153,27 +155,30 @@ class Actor:
 
     # --- the mailbox ------------------------------------------------------------------------------------------
 
-    def submit(self, call: Callable[..., T], *args: Any) -> Reply[T]:
+    def submit(self, call: Callable[..., T], *args: Any) -> Request[T]:
         """Append ``call(*args, now)`` and run the step, unless this is called from inside one."""
-        reply: Reply[T] = Reply()
-        self._mailbox.append((call, args, reply))
+        request = Request(call, args)
+        self._mailbox.append(request)
         self.is_serving = True
         self._step()
-        return reply
+        return request
 
     def declare(self, call: Callable[..., object], *args: Any) -> None:
         """`submit` what is declared in code, and start nothing yet."""
-        reply: Reply[object] = Reply()
-        self._mailbox.append((call, args, reply))
+        request = Request(call, args)
+        self._mailbox.append(request)
         self._step()
-        reply.unwrap()
+        request.unwrap()
 
     async def ask(self, call: Callable[..., T], *args: Any) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""
         await checkpoint_if_cancelled()
-        reply = self.submit(call, *args)
+        request = Request(call, args)
+        self._mailbox.append(request)
+        self.is_serving = True
+        self._step()
         await cancel_shielded_checkpoint()
-        return reply.unwrap()
+        return request.unwrap()
 
     @trio.lowlevel.enable_ki_protection
     def _step(self) -> None:
@@ -191,17 +196,10 @@ class Actor:
                     if type(message) is Attempt:
                         ledger.report(message.run, message.number, message.ending, message.value, message.error, now)
                         continue
-                    call, args, reply = message
                     try:
-                        value = call(*args, now)
-                    except Exception as exc:
-                        if reply is None:  # from our own timer
-                            logger.exception("trioschedule: an internal message failed; please report this")
-                        else:
-                            reply.error = exc
-                    else:
-                        if reply is not None:
-                            reply.value = value
+                        message.value = message.call(*message.args, now)
+                    except Exception as exc:  # noqa: BLE001 - it is for whoever reads the request
+                        message.error = exc
                 wake = store.next_wake()
                 if (store.has_ready() or (wake is not None and wake <= now)) and self.is_serving:
                     more = ledger.advance(now)
@@ -225,10 +223,16 @@ class Actor:
 
     # --- the timer --------------------------------------------------------------------------------------------
 
-    def after(self, seconds: float, call: Callable[..., Any], *args: Any) -> None:
-        """Append ``call(*args, now)`` to the mailbox in so many seconds of Trio's time."""
-        entry = (trio.current_time() + seconds, next(self._timer_ids), call, args)
+    def after(self, seconds: float, call: Callable[[Attempt, int], None], attempt: Attempt) -> None:
+        """Append ``call(attempt, now)`` to the mailbox in so many seconds of Trio's time."""
+        entry = (trio.current_time() + seconds, next(self._timer_ids), Request(self._on_time, (call, attempt)))
         heapq.heappush(self._timers, entry)
+
+    def _on_time(self, call: Callable[[Attempt, int], None], attempt: Attempt, now: int) -> None:
+        try:
+            call(attempt, now)
+        except Exception:  # nobody reads this request
+            logger.exception("trioschedule: an internal message failed; please report this")
 
     def _arm(self, wake: int | None, *, more: bool) -> None:
         """Move the one deadline to the earliest thing there is to do.
@@ -261,8 +265,7 @@ class Actor:
                 self._armed = math.inf
                 self._wake_us = None
                 while self._timers and self._timers[0][0] <= trio.current_time():
-                    _, _, call, args = heapq.heappop(self._timers)
-                    self._mailbox.append((call, args, None))
+                    self._mailbox.append(heapq.heappop(self._timers)[2])
                 self._step()
 
     async def watch_clock(self) -> None:
@@ -303,30 +306,33 @@ class Actor:
     # --- effects ----------------------------------------------------------------------------------------------
 
     def _start(self, run: RunRecord) -> None:
-        attempt = Attempt(run, run.attempt, self, self._handle_of)
-        self.attempts[run.id] = attempt
-        job_id = run.job.id
-        if job_id in self._next_waiters:
-            waiter = self._next_waiters.pop(job_id)
+        job = run.job
+        attempt = self.attempts[run.id] = Attempt(run, run.attempt, self)
+        if job.id in self._next_waiters:
+            waiter = self._next_waiters.pop(job.id)
             waiter.run = run
             waiter.event.set()
         spawn: Callable[..., None] = self._nursery.start_soon
-        context = run.job.context
         # Trio names a task by the repr of a callable without a name of its own; that is user code.
-        name = run.fn if type(run.fn) is FunctionType else run.job.label
-        if context is None:
-            spawn(perform, attempt, self._report, self._middleware, name=name)
+        name = run.fn if type(run.fn) is FunctionType else job.label
+        if job.context is None:
+            spawn(perform, attempt, self._middleware, name=name)
         else:
-            context.run(spawn, perform, attempt, self._report, self._middleware, name=name)
+            job.context.run(spawn, perform, attempt, self._middleware, name=name)
 
-    def _handle_of(self, run: RunRecord) -> Any:
+    def handle_of(self, run: RunRecord) -> Any:
+        """What `current_run` shows as the job of a run."""
         return self.handles.job(run.job)
 
-    def _report(self, attempt: Attempt) -> None:
-        if self.attempts.get(attempt.run.id) is attempt:
-            del self.attempts[attempt.run.id]
+    def report(self, attempt: Attempt) -> None:
+        """An attempt has ended; its task calls this last."""
+        attempts, run_id = self.attempts, attempt.run.id
+        if attempts.get(run_id) is attempt:
+            del attempts[run_id]
+        if self.slow_cleanups:
+            self.slow_cleanups.discard(run_id)
         self._mailbox.append(attempt)
-        if len(self.attempts) < FEW:
+        if len(attempts) < FEW:
             self._step()
         elif self._armed != -math.inf:
             # Many are at work: more reports come in this very turn of the loop, and one step takes them all.
@@ -343,10 +349,11 @@ class Actor:
     def _cancel_later(self, subject: tuple[RunRecord, float]) -> None:
         run, grace = subject
         attempt = self.attempts.get(run.id)
-        self.after(grace, self._grace_is_over, attempt)
+        if attempt is not None:
+            self.after(grace, self._grace_is_over, attempt)
 
-    def _grace_is_over(self, attempt: Attempt | None, now: int) -> None:
-        if attempt is not None and self.attempts.get(attempt.run.id) is attempt:
+    def _grace_is_over(self, attempt: Attempt, now: int) -> None:
+        if self.attempts.get(attempt.run.id) is attempt:
             self.ledger.cancel_run(attempt.run, now, "cancelled; its grace was over")
 
     def _warn_if_slow(self, attempt: Attempt, now: int) -> None:
@@ -359,11 +366,12 @@ class Actor:
             )  # fmt: skip
 
     def _run_ended(self, run: RunRecord) -> None:
-        self.slow_cleanups.discard(run.id)
+        self.ledger.awaited_runs.discard(run.id)
         if run.id in self._run_waiters:
             self._run_waiters.pop(run.id).set()
 
     def _job_over(self, job: JobRecord) -> None:
+        self.ledger.awaited_jobs.discard(job.id)
         if job.id in self._job_waiters:
             self._job_waiters.pop(job.id).set()
         if job.id in self._next_waiters:
@@ -380,6 +388,7 @@ class Actor:
         if run.is_over:
             await trio.lowlevel.checkpoint()
         while not run.is_over:
+            self.ledger.awaited_runs.add(run.id)
             await self._run_waiters[run.id].wait()
 
     async def all_over(self, runs: Iterable[RunRecord]) -> None:
@@ -392,6 +401,7 @@ class Actor:
         if job.is_over:
             await trio.lowlevel.checkpoint()
         while not job.is_over:
+            self.ledger.awaited_jobs.add(job.id)
             await self._job_waiters[job.id].wait()
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
@@ -400,6 +410,7 @@ class Actor:
             run = next(iter(job.live), None)
             if run is None and not job.is_over:
                 waiter = self._next_waiters[job.id]
+                self.ledger.awaited_jobs.add(job.id)
                 await waiter.event.wait()
                 run = waiter.run
             if run is None:

@@ -27,23 +27,29 @@ def accept_jobs(
     fresh: list[JobRecord] = []
     keys: dict[int, Hashable] = {}
     replaced: list[JobRecord] = []
+    is_named = ledger.store.is_named
     for spec in specs:
-        record, key, rival = _prepare(ledger, spec, now, context, batch)
-        if rival is not None:
-            if spec.if_exists == "skip":
-                records.append(rival)
-                continue
-            replaced.append(rival)
-            record.follows = rival
+        record = _prepare(ledger, spec, now, context)
+        if spec.name is None and (is_named(record) or (batch and ("name", record.label) in batch)):
+            record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
+        if record.name is not None or spec.options.unique is not None:
+            key, rival = _claims(ledger, spec, record, now, batch)
+            if rival is not None:
+                if spec.if_exists == "skip":
+                    records.append(rival)
+                    continue
+                replaced.append(rival)
+                record.follows = rival
+            if record.name is not None:
+                batch["name", record.name] = record
+            if key is not None:
+                batch["key", key] = record
+                keys[record.id] = key
         records.append(record)
         fresh.append(record)
-        if record.name is not None:
-            batch["name", record.name] = record
-        if key is not None:
-            batch["key", key] = record
-            keys[record.id] = key
+    add_job = ledger.store.add_job
     for record in fresh:
-        ledger.store.add_job(record, keys.get(record.id) if keys else None)
+        add_job(record, keys.get(record.id) if keys else None)
     ledger.open_jobs += len(fresh)
     if ledger.listening:
         for record in fresh:
@@ -51,24 +57,30 @@ def accept_jobs(
     return records, replaced
 
 
-def _prepare(
-    ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
-) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
-    options, store = spec.options, ledger.store
+def _prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None) -> JobRecord:
+    options = spec.options
     if ledger.served:
         check_queue(ledger, options.queue)
     trigger, due = timed(spec.trigger, now, ledger.tz)
-    job_id = store.new_job_id()
+    job_id = ledger.store.new_job_id()
     wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
-    record = JobRecord(
+    return JobRecord(
         job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
     )
-    rival = None
+
+
+def _claims(
+    ledger: Ledger, spec: JobSpec, record: JobRecord, now: int, batch: Mapping[Hashable, JobRecord]
+) -> tuple[Hashable | None, JobRecord | None]:
+    """The unique key that a new job claims, and the job that holds it, or the name, already: to be skipped or replaced.
+
+    Raises:
+        DuplicateJobError: there is one, and nothing was said about it.
+        ValueError: there is one that may not be skipped or replaced.
+    """
+    options, rival, key = spec.options, None, None
     if spec.name is not None:
         rival = batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name)
-    elif store.is_named(record):
-        record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
-    key = None
     if options.unique is not None:
         key = unique_key(options.unique, record)
         rival = rival or batch.get(("key", key)) or _holder(ledger, key, options.unique, now)
@@ -89,7 +101,7 @@ def _prepare(
             raise ValueError(
                 f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
             )
-    return record, key, rival
+    return key, rival
 
 
 def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:

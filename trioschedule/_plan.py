@@ -17,11 +17,11 @@ import random
 import traceback
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, final
+from typing import Any, Final, NamedTuple, final
 
 import attrs
 
-from ._records import JobRecord, JobStatus, RunError, RunKind, RunRecord, RunStatus
+from ._records import CATCH_UP, SLOT, JobRecord, JobStatus, RunError, RunKind, RunRecord, RunStatus
 from ._spec import Abort, Exponential, Misfire, Options, Overlap, Retry, Snooze
 from ._time import US
 from ._util import problem
@@ -45,15 +45,13 @@ class Dropped:
     reason: str
 
 
-@final
-@attrs.frozen
-class SlotPlan:
+class SlotPlan(NamedTuple):  # made for each slot: a frozen class costs three times as much
     """What to do about the slots that have come: run these, record those as dropped, then look again at `next_due`."""
 
     accepted: tuple[int, ...]
     dropped: tuple[Dropped, ...]
     next_due: int | None
-    kind: RunKind = RunKind.SLOT
+    kind: RunKind = SLOT
 
 
 def plan_slots(job: JobRecord, now: int) -> SlotPlan:
@@ -109,7 +107,7 @@ def plan_slots(job: JobRecord, now: int) -> SlotPlan:
                 slots.append(earlier)
             slots.reverse()
             reason = "older than misfire_grace" if slots[0] == oldest else "missed (beyond max_catch_up)"
-            kind = RunKind.CATCH_UP if len(slots) > 1 else RunKind.SLOT
+            kind = CATCH_UP if len(slots) > 1 else SLOT
             return SlotPlan(tuple(slots), drop(first, before(slots[0]), reason), following, kind)
 
 
@@ -147,7 +145,7 @@ class Verdict(Enum):
 
 def overlap(options: Options, live: Sequence[RunRecord], kind: RunKind) -> tuple[Verdict, str | None]:
     """What the overlap policy says to one more run while ``live`` ones exist, and the reason if it is dropped."""
-    if not live or kind is RunKind.CATCH_UP:
+    if not live or kind is CATCH_UP:
         # The backlog of an outage runs one after the other, whatever `overlap` says: see RunRecord.alone.
         return Verdict.ACCEPT, None
     match options.overlap:
@@ -178,6 +176,9 @@ class Ending(Enum):
     TIMED_OUT = "timed out"
     CANCELLED = "cancelled from outside"
     NOT_CALLED = "not called"
+
+
+RETURNED: Final = Ending.RETURNED
 
 
 @final
@@ -217,12 +218,12 @@ def conclude(
     attempt = run.attempt
     if run.status is RunStatus.CANCELLING or ending in (Ending.CANCELLED, Ending.NOT_CALLED):
         why = run.reason or "the block around it was cancelled"
-        if run.status is RunStatus.CANCELLING and ending is Ending.RETURNED:
+        if run.status is RunStatus.CANCELLING and ending is RETURNED:
             why += "; the function returned all the same"
         elif error is not None and ending is Ending.RAISED:
             why += f"; the function raised {type(error).__name__}"
         return Conclusion(RunStatus.CANCELLED, attempt, None, error, why)
-    if ending is Ending.RETURNED:
+    if ending is RETURNED:
         if type(value) is Snooze:
             if run.cancel_requested or closed:
                 return Conclusion(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 import attrs
 import pendulum
@@ -19,28 +19,36 @@ import trio
 from ._checks import positive_number
 from ._clock import hold
 from ._functions import is_async
-from ._plan import Ending
+from ._plan import RETURNED, Ending
 from ._records import RunRecord
 from ._time import from_us
 
 if TYPE_CHECKING:
     from ._handles import Job
 
-Report: TypeAlias = "Callable[[Attempt], None]"
+_CANCELLED: Final = Ending.CANCELLED  # looked up once: see RunRecord
+
 Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
 
 _current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
 
 
+class Owner(Protocol):
+    """Who starts attempts, and is told of their end."""
+
+    def handle_of(self, run: RunRecord) -> Any: ...
+
+    def report(self, attempt: Attempt) -> None: ...
+
+
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Attempt:
     """A call of a job function that is going on: what the actor needs to end it."""
 
     run: RunRecord
     number: int
-    owner: object
-    handle: Callable[[RunRecord], Any]
+    owner: Owner
     scope: trio.CancelScope | None = None
     is_cancelled: bool = False
     ending: Ending = Ending.NOT_CALLED
@@ -65,7 +73,7 @@ class RunContext:
     @property
     def job(self) -> Job[Any]:
         """The job."""
-        return self._attempt.handle(self._attempt.run)  # type: ignore[no-any-return]
+        return self._attempt.owner.handle_of(self._attempt.run)  # type: ignore[no-any-return]
 
     @property
     def run_id(self) -> int:
@@ -135,7 +143,7 @@ def run_of(owner: object) -> RunRecord | None:
     return attempt.run
 
 
-async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middleware]) -> None:
+async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:
     """Call the job function once and report how that ended, whatever happens.
 
     Raises:
@@ -153,13 +161,15 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
             timeout = run.options.timeout
             if timeout is not None:
                 scope.deadline = trio.current_time() + timeout
-            attempt.ending = Ending.CANCELLED
+            attempt.ending = _CANCELLED
             try:
                 if middleware or run.options.run_in is not None or not is_async(run.fn):
                     attempt.value = await _call(attempt, middleware)
-                else:
+                elif run.kwargs:
                     attempt.value = await run.fn(*run.args, **run.kwargs)
-                attempt.ending = Ending.RETURNED
+                else:
+                    attempt.value = await run.fn(*run.args)
+                attempt.ending = RETURNED
             except Exception as exc:  # noqa: BLE001 - captured, reported and logged
                 attempt.ending, attempt.error = Ending.RAISED, exc
             except BaseExceptionGroup as group:
@@ -179,7 +189,7 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
         foreign = sys.exception()
         if foreign is not None and attempt.error is None and not _is_cancelled(foreign):
             attempt.ending, attempt.error = Ending.RAISED, foreign
-        report(attempt)
+        attempt.owner.report(attempt)
 
 
 def _is_cancelled(exc: BaseException) -> bool:

@@ -389,7 +389,7 @@ _NO_KWARGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @final
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, slots=False)  # gone when its job is stored; without slots it is made faster
 class JobSpec:
     """One job to schedule: what `Scheduler.schedule_many` takes.
 

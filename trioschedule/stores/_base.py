@@ -75,7 +75,7 @@ class Store(Protocol):
         ...
 
     def add_run(self, run: RunRecord, /) -> None:
-        """Keep a new run, DUE or SKIPPED."""
+        """Keep a new run: DUE, SKIPPED, or RUNNING at once, where neither its queue nor a group limits it."""
         ...
 
     def move_run(self, run: RunRecord, status: RunStatus, /) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from itertools import count, islice
 from typing import Final, final
 
-from .._records import ACTIVE, LIVE, JobRecord, RunKind, RunRecord, RunStatus, Selection
+from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
 
 # (priority, due, run id): the order in which waiting runs start.
@@ -174,7 +174,11 @@ class Tables:
             self._history[job.id] = [history, run.id]
         else:
             history.append(run.id)  # type: ignore[union-attr]
-        if run.status is RunStatus.DUE:
+        if run.status is RUNNING:
+            job.live = (*job.live, run)
+            self._in_queue[run.options.queue] += 1
+            self._working += 1
+        elif run.status is DUE:
             job.live = (*job.live, run)
             self._due.add(run.id)
             self._await_place(run)
@@ -184,20 +188,20 @@ class Tables:
     def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
         old, job = run.status, run.job
         run.status = status
-        if old is RunStatus.RETRYING:
+        if old is RETRYING:
             self._timed -= 1
-        elif old is RunStatus.DUE:
+        elif old is DUE:
             self._due.discard(run.id)
             self._let_group_try(run)
         elif old in ACTIVE and status not in ACTIVE:
             self._working -= 1
             self._release(run)
-        if status is RunStatus.DUE:
+        if status is DUE:
             self._due.add(run.id)
             if old not in LIVE:
                 job.live = (*job.live, run)
             self._await_place(run)
-        elif status is RunStatus.RETRYING:
+        elif status is RETRYING:
             self._timed += 1
             heapq.heappush(self._timers, (run.ready_at, -run.id))
         elif status not in ACTIVE:
@@ -244,7 +248,7 @@ class Tables:
             run = self._runs.get(heapq.heappop(parked)[2])
             if not parked:
                 del self._parked[key]
-            if run is None or run.status is not RunStatus.DUE or (key[0] == "group" and run.options.queue != key[2]):
+            if run is None or run.status is not DUE or (key[0] == "group" and run.options.queue != key[2]):
                 self._unpark(key)
             else:
                 self._await_place(run)
@@ -266,10 +270,10 @@ class Tables:
                 del ready[queue]
             run = self._runs.get(rank[2])
             # Entries go stale when a run ends, is paused, or changes its queue or priority: then there is a newer one.
-            if run is None or run.status is not RunStatus.DUE or run.options.queue != queue or rank != _rank(run):
+            if run is None or run.status is not DUE or run.options.queue != queue or rank != _rank(run):
                 continue
             group = run.options.group
-            if run.job.paused is not None and run.kind is not RunKind.MANUAL:
+            if run.job.paused is not None and run.kind is not MANUAL:
                 self._let_group_try(run)
                 continue
             blocker = (
@@ -286,7 +290,7 @@ class Tables:
             self._in_queue[queue] += 1
             if group is not None:
                 self._in_group[group] += 1
-            run.status = RunStatus.RUNNING
+            run.status = RUNNING
             self._due.discard(run.id)
             self._working += 1
             picked.append(run)
@@ -328,7 +332,7 @@ class Tables:
             job = self._jobs.get(key)
             return job if job is not None and job.wake_at == at else None
         run = self._runs.get(-key)
-        return run if run is not None and run.status is RunStatus.RETRYING and run.ready_at == at else None
+        return run if run is not None and run.status is RETRYING and run.ready_at == at else None
 
     def next_wake(self) -> int | None:
         timers = self._timers
