@@ -186,11 +186,11 @@ class Actor:
         if self._is_stepping:
             return
         self._is_stepping = True
-        ledger, mailbox, store = self.ledger, self._mailbox, self.ledger.store
+        ledger, mailbox, store, clock = self.ledger, self._mailbox, self.ledger.store, self.clock
         more, wake = False, None
         try:
             while not more:
-                now = self.clock.now()
+                now = clock.now()
                 while mailbox:
                     message = mailbox.popleft()
                     if type(message) is Attempt:
@@ -201,7 +201,7 @@ class Actor:
                     except Exception as exc:  # noqa: BLE001 - it is for whoever reads the request
                         message.error = exc
                 wake = store.next_wake()
-                if (store.has_ready() or (wake is not None and wake <= now)) and self.is_serving:
+                if ((wake is not None and wake <= now) or store.has_ready()) and self.is_serving:
                     more = ledger.advance(now)
                     wake = store.next_wake()
                 if ledger.effects:
@@ -213,7 +213,7 @@ class Actor:
             self._until_prune -= 1
             if self._until_prune <= 0:
                 self._until_prune = PRUNE_EVERY
-                ledger.prune(self.clock.now())
+                ledger.prune(clock.now())
         finally:
             self._is_stepping = False
         if self._watchers:

@@ -46,9 +46,10 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
         if flags & _GENERATORS:
             raise TypeError(f"{fn!r} is a generator function; a job is an async function or a plain one")
         if not kwargs and not code.co_kwonlyargcount and not hasattr(plain, "__wrapped__"):
-            most = code.co_argcount - bound
-            given = len(args)
-            if (given <= most or flags & inspect.CO_VARARGS) and given >= most - len(plain.__defaults__ or ()):
+            missing = code.co_argcount - bound - len(args)
+            if missing == 0 or (
+                flags & inspect.CO_VARARGS if missing < 0 else missing <= len(plain.__defaults__ or ())
+            ):
                 return
     elif inspect.iscoroutine(fn) or inspect.isawaitable(fn):
         if inspect.iscoroutine(fn):

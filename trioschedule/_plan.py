@@ -60,22 +60,27 @@ def plan_slots(job: JobRecord, now: int) -> SlotPlan:
     Raises:
         Exception: whatever the trigger raises.
     """
-    trigger, options, first = job.trigger, job.options, job.next_due
+    first = job.next_due
     assert first is not None
-    following = next_us(trigger, first)
-    grace = None if options.misfire_grace is None else round(options.misfire_grace * US)
+    following = next_us(job.trigger, first)
+    grace = job.options.misfire_grace
     # With jitter a slot cannot be late before its jittered start; a past `At` is owed from its scheduling on.
-    is_late = grace is not None and now - max(job.wake_at or first, job.since) > grace
+    is_late = grace is not None and now - max(job.wake_at or first, job.since) > round(grace * US)
     if (following is None or following > now) and not is_late:
         return SlotPlan((first,), (), following)
+    return _plan_missed(job, now, first, following, is_late=is_late)
 
+
+def _plan_missed(job: JobRecord, now: int, first: int, following: int | None, *, is_late: bool) -> SlotPlan:
+    """Decide about slots of which at least one is a misfire: ``following`` has come too, or ``first`` is too late."""
+    trigger, options = job.trigger, job.options
     last = first
     if following is not None and following <= now:
         last = last_us(trigger, first, now) or first
         following = next_us(trigger, last)
     oldest: int | None = first
-    if is_late and grace is not None:
-        oldest = next_us(trigger, max(first, now - grace - 1))
+    if is_late and options.misfire_grace is not None:
+        oldest = next_us(trigger, max(first, now - round(options.misfire_grace * US) - 1))
         if oldest is not None and oldest > last:
             oldest = None
 

@@ -432,11 +432,13 @@ class JobSpec:
             text("name", name)
         if if_exists not in ("error", "skip", "replace"):
             raise ValueError(f"if_exists must be 'error', 'skip' or 'replace', not {if_exists!r}")
-        checked = checked_options(options)
-        if checked.run_in is not None:
-            check_place(checked.run_in, fn)
+        checked = DEFAULTS
+        if options:
+            checked = checked_options(options)
+            if checked.run_in is not None:
+                check_place(checked.run_in, fn)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            trigger, fn, args, kwargs, name, if_exists, checked, tuple(options)
+            trigger, fn, args, kwargs, name, if_exists, checked, (*options,)
         )
 
     def under(self, defaults: Mapping[str, Any], group: str | None) -> JobSpec:
