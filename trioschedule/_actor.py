@@ -7,11 +7,13 @@ appended), never awaits, and cannot be interrupted by Ctrl-C half way.
 
 from __future__ import annotations
 
+import contextvars
 import heapq
 import logging
 import math
+import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any, Final, Generic, Protocol, TypeVar, final
@@ -25,7 +27,7 @@ from ._clock import CHECK_EVERY, WallClock
 from ._failures import Failures
 from ._ledger import Effect, Ledger
 from ._records import BUSY, JobRecord, RunRecord, RunStatus
-from ._runner import Attempt, Middleware, perform
+from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
 
 T = TypeVar("T")
@@ -117,7 +119,12 @@ class Actor:
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
         self.failures: Failures = Failures(
-            ledger, nursery, error_context=handles.error_context, submit=self.submit, on_error=on_error
+            ledger,
+            error_context=handles.error_context,
+            spawn=self._spawn_outside,
+            cancel=nursery.cancel_scope.cancel,
+            submit=self.submit,
+            on_error=on_error,
         )
         self.attempts: dict[int, Attempt] = {}
         self.subscribers: list[Subscriber] = []
@@ -126,6 +133,9 @@ class Actor:
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
         self.is_serving: bool = False
+        self._thread = threading.get_ident()
+        # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
+        self._context = outside(contextvars.copy_context())
         self._nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.
@@ -207,7 +217,10 @@ class Actor:
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
                     for effect, subject in effects:
-                        self._perform[effect](subject)
+                        try:
+                            self._perform[effect](subject)
+                        except Exception:  # the others are owed all the same
+                            logger.exception("trioschedule: an effect failed; please report this")
                 if not mailbox:
                     break
             self._until_prune -= 1
@@ -220,6 +233,16 @@ class Actor:
             self._wake_watchers()
         if wake != self._wake_us or self._timers or more:
             self._arm(wake, more=more)
+
+    def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
+        """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.
+
+        Raises:
+            RuntimeError: this is a thread that Trio did not start.
+        """
+        if threading.get_ident() == self._thread:
+            return call(*args)
+        return trio.from_thread.run_sync(call, *args)
 
     # --- the timer --------------------------------------------------------------------------------------------
 
@@ -315,10 +338,11 @@ class Actor:
         spawn: Callable[..., None] = self._nursery.start_soon
         # Trio names a task by the repr of a callable without a name of its own; that is user code.
         name = run.fn if type(run.fn) is FunctionType else job.label
-        if job.context is None:
-            spawn(perform, attempt, self._middleware, name=name)
-        else:
-            job.context.run(spawn, perform, attempt, self._middleware, name=name)
+        (job.context or self._context).run(spawn, perform, attempt, self._middleware, name=name)
+
+    def _spawn_outside(self, job: JobRecord, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Start a task for a job that is none of its runs, nor inside of one, with the job's context variables."""
+        outside(job.context or self._context).run(self._nursery.start_soon, fn, *args)
 
     def handle_of(self, run: RunRecord) -> Any:
         """What `current_run` shows as the job of a run."""
@@ -421,20 +445,21 @@ class Actor:
                 return run
 
     async def idle(self) -> None:
-        """Wait until nothing is due or running."""
+        """Wait until nothing is due, unless it is held, or running."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.store.busy() or self._armed == -math.inf:
+        self._step()  # what has come due since the last one
+        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle()):
             await self._change()
 
     async def all_done(self) -> None:
         """Wait until every job is over."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.open_jobs:
+        while self.ledger.open_jobs and not self.is_stopped:
             await self._change()
 
     async def settled(self, runs: Sequence[RunRecord]) -> None:
-        """Wait until none of these runs is due or at work; some may wait for their next attempt."""
-        while any(run.status in BUSY for run in runs):
+        """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
+        while runs := [run for run in runs if run.status in BUSY and not self.ledger.is_held(run)]:
             await self._change()
 
     async def quiet(self) -> None:
@@ -457,8 +482,9 @@ class Actor:
     def stop(self) -> None:
         """End the services and let every waiter look one last time."""
         self.is_stopped = True
+        self._armed = math.inf
         for scope in self._services:
             scope.cancel()
-        self._changed.set()
+        self._wake_watchers()
         for subscriber in self.subscribers:
             subscriber.channel.close()

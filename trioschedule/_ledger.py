@@ -138,6 +138,16 @@ class Ledger:
             return None
         return 0 if rules.paused else rules.limit
 
+    def is_held(self, run: RunRecord) -> bool:
+        """Whether a run waits, and cannot start before somebody lets it: its job or its queue is paused, or not served."""
+        return run.status not in ACTIVE and (
+            (run.job.paused is not None and run.kind is not MANUAL) or self.limit_of(run.options.queue) == 0
+        )
+
+    def is_idle(self) -> bool:
+        """Whether nothing is active, and nothing is due but what is held."""
+        return not self.store.active() and all(map(self.is_held, self.store.waiting()))
+
     # --- time -------------------------------------------------------------------------------------------------
 
     def advance(self, now: int) -> bool:

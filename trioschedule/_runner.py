@@ -7,10 +7,11 @@ which scope caught a cancellation, and not what was raised, tells a time-out fro
 
 from __future__ import annotations
 
+import contextvars
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, final
 
 import attrs
 import pendulum
@@ -30,6 +31,8 @@ _CANCELLED: Final = Ending.CANCELLED  # looked up once: see RunRecord
 
 Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
 
+T = TypeVar("T")
+
 _current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
 
 
@@ -39,6 +42,8 @@ class Owner(Protocol):
     def handle_of(self, run: RunRecord) -> Any: ...
 
     def report(self, attempt: Attempt) -> None: ...
+
+    def in_own_thread(self, call: Callable[..., T], *args: Any) -> T: ...
 
 
 @final
@@ -98,10 +103,15 @@ class RunContext:
     def extend_deadline(self, seconds: float) -> None:
         """Give this attempt so many seconds more than its time-out left it; without a time-out it has no effect.
 
+        Works in worker threads of the run too.
+
         Raises:
             ValueError: not a number above zero.
         """
         positive_number("extend_deadline(seconds)", seconds)
+        self._attempt.owner.in_own_thread(self._extend, seconds)
+
+    def _extend(self, seconds: float) -> None:
         scope = self._attempt.scope
         if scope is not None and not scope.cancel_called:
             scope.deadline += seconds
@@ -141,6 +151,13 @@ def run_of(owner: object) -> RunRecord | None:
     if attempt is None or attempt.owner is not owner or attempt.run.is_over:
         return None  # a task that a run left behind in somebody else's nursery is not inside of it any more
     return attempt.run
+
+
+def outside(context: contextvars.Context) -> contextvars.Context:
+    """A copy of a context from which `current_run` sees no run."""
+    copy = context.copy()
+    copy.run(_current.set, None)
+    return copy
 
 
 async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:

@@ -232,7 +232,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
     # --- waiting ----------------------------------------------------------------------------------------------
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is due or running."""
+        """Wait until nothing is due or running; what a pause holds, of its job or its queue, is not waited for."""
         await self._actor.idle()
 
     async def wait_done(self) -> None:
@@ -243,7 +243,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         """Run what is scheduled now, without waiting for its time, until nothing is left; for tests and shutdowns.
 
         Of a recurring job that is its one next slot. Back-offs are not waited for either. Jobs that are scheduled
-        meanwhile are drained too; paused ones are left alone.
+        meanwhile are drained too; paused ones are left alone, and, from inside a run, what waits for its end.
 
         Args:
             queue: only jobs of this queue.
@@ -268,9 +268,9 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
 
         own = run_of(actor)
         for _ in range(DRAIN_ROUNDS):
-            batch = [run for run in await actor.ask(bring) if run is not own]
+            batch = [run for run in await actor.ask(bring) if not (own and (run is own or _waits_for(run, own)))]
             runs.update((run.id, run) for run in batch)
-            if not any(run.status in LIVE for run in batch):
+            if all(run.status not in LIVE or actor.ledger.is_held(run) for run in batch):
                 break
             await actor.settled(batch)
         else:
@@ -292,7 +292,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         return SchedulerStatistics(
             jobs=ledger.open_jobs,
             runs_active=active,
-            runs_waiting=ledger.store.busy() - active,
+            runs_waiting=len(ledger.store.waiting()) + ledger.store.active() - active,
             attempts_started=counts["started"],
             runs_succeeded=counts[RunStatus.SUCCEEDED],
             runs_failed=counts[RunStatus.FAILED],
@@ -303,6 +303,10 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
             commands_rejected=counts["commands rejected"],
             next_wake=None if wake is None else from_us(wake, ledger.tz),
         )
+
+
+def _waits_for(run: RunRecord, own: RunRecord) -> bool:
+    return run.job is own.job and run.alone
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from trioschedule._records import ACTIVE, BUSY, LIVE, RunKind, RunRecord, RunStatus
+from trioschedule._records import ACTIVE, LIVE, RunKind, RunRecord, RunStatus
 from trioschedule.stores import MemoryStore
 
 
@@ -28,7 +28,8 @@ def check_store(store: MemoryStore) -> None:
     assert {queue: n for queue, n in store._in_queue.items() if n} == in_queue, (store._in_queue, in_queue)
     in_group = Counter(run.options.group for run in active if run.options.group is not None)
     assert {group: n for group, n in store._in_group.items() if n} == in_group, (store._in_group, in_group)
-    assert store.busy() == sum(run.status in BUSY for run in live)
+    assert store.active() == len(active)
+    assert store._due == {run.id: run for run in live if run.status is RunStatus.DUE}
     waiting = Counter(run.options.queue for run in live if run.status is RunStatus.DUE)
     for queue in {run.options.queue for run in runs.values()}:
         assert store.waiting_in(queue) == waiting[queue], f"waiting_in({queue!r}) disagrees with the rows"

@@ -504,7 +504,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         while self.attempts:
             self.report_one(next(iter(self.attempts.values())), "time out")
         assert all(model.record.is_over for model in self.jobs.values()), "the block was left, and a job is not over"
-        assert self.store.busy() == 0
+        assert self.store.active() == len(self.store.waiting()) == 0
         assert self.store.next_wake() is None
 
 

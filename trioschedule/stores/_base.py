@@ -8,7 +8,7 @@ hangs on is told by the methods below, of everything else a durable store finds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Protocol
 
 from .._records import JobRecord, RunRecord, RunStatus, Selection
@@ -114,8 +114,12 @@ class Store(Protocol):
         """How many runs of a queue are DUE."""
         ...
 
-    def busy(self) -> int:
-        """How many runs are DUE or active."""
+    def active(self) -> int:
+        """How many runs are active."""
+        ...
+
+    def waiting(self) -> Collection[RunRecord]:
+        """The runs that are DUE, in no particular order."""
         ...
 
     def prune(self, now: int, age: int, count: int, /) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from itertools import count, islice
 from typing import Final, final
 
@@ -46,8 +46,8 @@ class Tables:
         self._parked: dict[tuple[str, Hashable, str], list[_Rank]] = {}
         self._in_queue: defaultdict[str, int] = defaultdict(int)
         self._in_group: defaultdict[str, int] = defaultdict(int)
-        # Runs that are DUE, wherever they wait, and how many are active.
-        self._due: set[int] = set()
+        # Runs that are DUE, wherever they wait, by id, and how many are active.
+        self._due: dict[int, RunRecord] = {}
         self._working = 0
         self._finished_jobs: deque[tuple[int, int]] = deque()
         self._finished_runs: deque[tuple[int, int]] = deque()
@@ -97,10 +97,13 @@ class Tables:
         return self._in_queue[queue]
 
     def waiting_in(self, queue: str, /) -> int:
-        return sum(self._runs[run_id].options.queue == queue for run_id in self._due)
+        return sum(run.options.queue == queue for run in self._due.values())
 
-    def busy(self) -> int:
-        return len(self._due) + self._working
+    def active(self) -> int:
+        return self._working
+
+    def waiting(self) -> Collection[RunRecord]:
+        return self._due.values()
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
@@ -180,7 +183,7 @@ class Tables:
             self._working += 1
         elif run.status is DUE:
             job.live = (*job.live, run)
-            self._due.add(run.id)
+            self._due[run.id] = run
             self._await_place(run)
         elif run.finished_at is not None:
             self._finished_runs.append((run.finished_at, run.id))
@@ -191,13 +194,13 @@ class Tables:
         if old is RETRYING:
             self._timed -= 1
         elif old is DUE:
-            self._due.discard(run.id)
+            self._due.pop(run.id, None)
             self._let_group_try(run)
         elif old in ACTIVE and status not in ACTIVE:
             self._working -= 1
             self._release(run)
         if status is DUE:
-            self._due.add(run.id)
+            self._due[run.id] = run
             if old not in LIVE:
                 job.live = (*job.live, run)
             self._await_place(run)
@@ -291,7 +294,7 @@ class Tables:
             if group is not None:
                 self._in_group[group] += 1
             run.status = RUNNING
-            self._due.discard(run.id)
+            self._due.pop(run.id, None)
             self._working += 1
             picked.append(run)
         return picked
