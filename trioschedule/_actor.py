@@ -26,9 +26,10 @@ from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._failures import Failures
 from ._ledger import Effect, Ledger
-from ._records import BUSY, JobRecord, RunRecord, RunStatus
+from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
 from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
+from ._subscribers import Subscriber
 
 T = TypeVar("T")
 
@@ -70,26 +71,6 @@ class Request(Generic[T]):
             # The traceback of the step is no help to the caller, and would keep its frames alive.
             raise self.error.with_traceback(None)
         return self.value
-
-
-@final
-@attrs.define(eq=False)
-class Subscriber:
-    """A reader of events and how many it has lost."""
-
-    channel: trio.MemorySendChannel[events.Event]
-    lost: int = 0
-
-    def send(self, event: events.Event) -> None:
-        try:
-            if self.lost:
-                self.channel.send_nowait(events.EventsLost(at_us=event.at_us, count=self.lost))
-                self.lost = 0
-            self.channel.send_nowait(event)
-        except trio.WouldBlock:
-            self.lost += 1
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # its reader has gone, or the scheduler has ended
 
 
 @final
@@ -431,7 +412,7 @@ class Actor:
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
         while True:
-            run = next(iter(job.live), None)
+            run = next((run for run in job.live if run.status in ACTIVE), None) or next(iter(job.live), None)
             if run is None and not job.is_over:
                 waiter = self._next_waiters[job.id]
                 self.ledger.awaited_jobs.add(job.id)
@@ -487,4 +468,4 @@ class Actor:
             scope.cancel()
         self._wake_watchers()
         for subscriber in self.subscribers:
-            subscriber.channel.close()
+            subscriber.close(self.clock.now())

@@ -33,13 +33,15 @@ def accept_jobs(
         if spec.name is None and (is_named(record) or (batch and ("name", record.label) in batch)):
             record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
         if record.name is not None or spec.options.unique is not None:
-            key, rival = _claims(ledger, spec, record, now, batch)
-            if rival is not None:
-                if spec.if_exists == "skip":
-                    records.append(rival)
+            key, rivals = _claims(ledger, spec, record, now, batch)
+            if rivals:
+                if spec.if_exists == "replace":
+                    replaced += rivals
+                elif rivals[0].ending is None or rivals[0].is_over:
+                    records.append(rivals[0])
                     continue
-                replaced.append(rival)
-                record.follows = rival
+                # What is being cancelled is as good as gone: the new one comes after its cleanup.
+                record.follows = tuple(rivals)
             if record.name is not None:
                 batch["name", record.name] = record
             if key is not None:
@@ -71,37 +73,51 @@ def _prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Conte
 
 def _claims(
     ledger: Ledger, spec: JobSpec, record: JobRecord, now: int, batch: Mapping[Hashable, JobRecord]
-) -> tuple[Hashable | None, JobRecord | None]:
-    """The unique key that a new job claims, and the job that holds it, or the name, already: to be skipped or replaced.
+) -> tuple[Hashable | None, list[JobRecord]]:
+    """The unique key that a new job claims, and the jobs that hold it, or the name, already.
 
     Raises:
         DuplicateJobError: there is one, and nothing was said about it.
         ValueError: there is one that may not be skipped or replaced.
     """
-    options, rival, key = spec.options, None, None
+    unique, key, rivals = spec.options.unique, None, []
     if spec.name is not None:
-        rival = batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name)
-    if options.unique is not None:
-        key = unique_key(options.unique, record)
-        rival = rival or batch.get(("key", key)) or _holder(ledger, key, options.unique, now)
-    if rival is not None:
-        if spec.if_exists == "error":
-            raise DuplicateJobError(
-                f"{_what_is_taken(spec, rival)}; "
-                "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
-            )
-        if spec.if_exists == "skip":
-            differences = definition_differences(rival, record, named=spec.name is not None)
-            if differences:
-                raise ValueError(
-                    f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
-                    f"{', '.join(differences)}; pass if_exists='replace' or another name"
-                )
-        elif rival in batch.values():
+        rivals.append(batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name))
+    if unique is not None:
+        key = unique_key(unique, record)
+        rivals.append(batch.get(("key", key)) or key_holder(ledger, key, unique, now))
+    found = list({rival.id: rival for rival in rivals if rival is not None}.values())
+    if found:
+        _check_rivals(spec, record, found, batch)
+    return key, found
+
+
+def _check_rivals(
+    spec: JobSpec, record: JobRecord, rivals: Sequence[JobRecord], batch: Mapping[Hashable, JobRecord]
+) -> None:
+    rival = rivals[0]
+    if spec.if_exists == "error":
+        raise DuplicateJobError(
+            f"{_what_is_taken(spec, rival)}; "
+            "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
+        )
+    if spec.if_exists == "replace":
+        if any(one in batch.values() for one in rivals):
             raise ValueError(
                 f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
             )
-    return key, rival
+        return
+    if len(rivals) > 1:
+        raise ValueError(
+            f"if_exists='skip': job {rival.label!r} has the name and job {rivals[1].label!r} the unique key; "
+            "pass if_exists='replace' or another name"
+        )
+    differences = definition_differences(rival, record, named=spec.name is not None)
+    if differences:
+        raise ValueError(
+            f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
+            f"{', '.join(differences)}; pass if_exists='replace' or another name"
+        )
 
 
 def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:
@@ -128,7 +144,8 @@ def _live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
     return None if job is None or job.is_over else job
 
 
-def _holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+    """The job that claims a unique key now."""
     job = ledger.store.holder(key)
     if job is None:
         return None
@@ -137,12 +154,16 @@ def _holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecor
 
 
 def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
-    """Refuse to open a job again whose name or unique key is taken meanwhile."""
+    """Refuse to open a job again whose name or unique key is taken meanwhile, or whose group's block has been left."""
+    if job.is_left:
+        raise SchedulerClosedError(
+            f"retry(): job {job.label!r} belongs to group {job.options.group!r}, whose block has been left"
+        )
     if job.name is not None and (rival := _live_job_named(ledger, job.name)) is not None and rival is not job:
         raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
     unique = job.options.unique
     if unique is not None:
-        rival = _holder(ledger, unique_key(unique, job), unique, now)
+        rival = key_holder(ledger, unique_key(unique, job), unique, now)
         if rival is not None and rival is not job:
             raise DuplicateJobError(f"job {job.id} cannot be opened again: job {rival.id} holds its unique key")
 

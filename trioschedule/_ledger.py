@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from . import events
+from ._functions import refuse_awaitable
 from ._plan import (
     RETURNED,
     Dropped,
@@ -139,7 +140,7 @@ class Ledger:
         return 0 if rules.paused else rules.limit
 
     def is_held(self, run: RunRecord) -> bool:
-        """Whether a run waits, and cannot start before somebody lets it: its job or its queue is paused, or not served."""
+        """Whether a run waits, and cannot start before somebody lets it: its job or queue is paused, or not served."""
         return run.status not in ACTIVE and (
             (run.job.paused is not None and run.kind is not MANUAL) or self.limit_of(run.options.queue) == 0
         )
@@ -210,8 +211,12 @@ class Ledger:
                 replaced = job.live
                 # Before the others end, or the job might be over for want of a live run.
                 run = self.new_run(job, due, kind, now)
+                why = "replaced by the next run (overlap=replace)"
                 for other in replaced:
-                    self.cancel_run(other, now, "replaced by the next run (overlap=replace)")
+                    if other.started_at is None:
+                        self.withdraw(other, why, now)
+                    else:
+                        self.cancel_run(other, now, why)
                 return run
         if reason is not None:
             return self.skip(job, Dropped(due, due, 1, reason), kind, now)
@@ -238,7 +243,7 @@ class Ledger:
         options = job.options
         return (
             not job.live
-            and job.follows is None
+            and not job.follows
             and options.priority == 0
             and options.group is None
             and self.limit_of(options.queue) is None
@@ -248,10 +253,14 @@ class Ledger:
         where = job.options.where
         assert where is not None
         try:
-            return None if where(self.handle(job)) else "where() said no"
+            answer = where(self.handle(job))
+            if answer is not True and hasattr(answer, "__await__"):
+                refuse_awaitable("where", answer)
+            says_yes = bool(answer)
         except Exception as exc:
             logger.exception("job %r: its predicate failed; the slot is skipped", job.label)
             return f"its predicate failed: {problem(exc)}"
+        return None if says_yes else "where() said no"
 
     def skip(self, job: JobRecord, dropped: Dropped, kind: RunKind, now: int) -> RunRecord:
         """Record that slots are not run: never silently."""

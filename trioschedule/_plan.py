@@ -29,6 +29,8 @@ from .triggers import count_us, is_one_shot, last_us, next_us
 
 # A traceback is kept as text with the run; one of a runaway recursion is not worth megabytes.
 TRACEBACK_LIMIT = 20_000
+# A `misfire_grace` of less counts as this.
+TIMER_SLACK_US = 50_000
 
 
 # --- slots and misfires ---------------------------------------------------------------------------------------
@@ -63,12 +65,21 @@ def plan_slots(job: JobRecord, now: int) -> SlotPlan:
     first = job.next_due
     assert first is not None
     following = next_us(job.trigger, first)
-    grace = job.options.misfire_grace
+    grace = grace_us(job.options)
     # With jitter a slot cannot be late before its jittered start; a past `At` is owed from its scheduling on.
-    is_late = grace is not None and now - max(job.wake_at or first, job.since) > round(grace * US)
+    is_late = grace is not None and now - max(job.wake_at or first, job.since) > grace
     if (following is None or following > now) and not is_late:
         return SlotPlan((first,), (), following)
     return _plan_missed(job, now, first, following, is_late=is_late)
+
+
+def grace_us(options: Options) -> int | None:
+    """How late a slot may be, in µs; None: as late as you like.
+
+    A timer never rings at the very microsecond: with less than `TIMER_SLACK_US` no slot would be in time on a real
+    clock.
+    """
+    return None if options.misfire_grace is None else max(round(options.misfire_grace * US), TIMER_SLACK_US)
 
 
 def _plan_missed(job: JobRecord, now: int, first: int, following: int | None, *, is_late: bool) -> SlotPlan:
@@ -79,8 +90,8 @@ def _plan_missed(job: JobRecord, now: int, first: int, following: int | None, *,
         last = last_us(trigger, first, now) or first
         following = next_us(trigger, last)
     oldest: int | None = first
-    if is_late and options.misfire_grace is not None:
-        oldest = next_us(trigger, max(first, now - round(options.misfire_grace * US) - 1))
+    if is_late and (grace := grace_us(options)) is not None:
+        oldest = next_us(trigger, max(first, now - grace - 1))
         if oldest is not None and oldest > last:
             oldest = None
 

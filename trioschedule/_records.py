@@ -166,7 +166,8 @@ class JobRecord:
     `At` counts: scheduling or resume. `ending` is the status the job will have once its last live run has ended;
     `finished_at` is set when it has. `version` goes up when elapsed anchors move with a clock step or the trigger
     changes: a slot is unique as (job, version, instant). `live` are its runs without an outcome, oldest first.
-    `follows` is the job that it replaced, while that one still cleans up: none of its runs starts before.
+    `follows` are the jobs that it replaced, while they still clean up: none of its runs starts before. `is_left` says
+    that the block of its group has been left: nothing opens it again.
     """
 
     id: int
@@ -189,7 +190,8 @@ class JobRecord:
     started: int = 0
     failures: int = 0
     live: tuple[RunRecord, ...] = ()
-    follows: JobRecord | None = None
+    follows: tuple[JobRecord, ...] = ()
+    is_left: bool = False
     last_run: RunRecord | None = None
 
     @property

@@ -8,9 +8,11 @@ which scope caught a cancellation, and not what was raised, tells a time-out fro
 from __future__ import annotations
 
 import contextvars
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, final
 
 import attrs
@@ -32,6 +34,9 @@ _CANCELLED: Final = Ending.CANCELLED  # looked up once: see RunRecord
 Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
 
 T = TypeVar("T")
+
+# What a function returns that was called, and did nothing.
+_NONSENSE: Final = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 _current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
 
@@ -186,6 +191,8 @@ async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:
                     attempt.value = await run.fn(*run.args, **run.kwargs)
                 else:
                     attempt.value = await run.fn(*run.args)
+                if type(attempt.value) in _NONSENSE:
+                    refuse(attempt.value, run.fn)
                 attempt.ending = RETURNED
             except Exception as exc:  # noqa: BLE001 - captured, reported and logged
                 attempt.ending, attempt.error = Ending.RAISED, exc
@@ -219,7 +226,31 @@ async def _call(attempt: Attempt, middleware: Sequence[Middleware]) -> Any:
     if not middleware:
         return await _invoke(attempt.run)
     outer, rest = middleware[0], middleware[1:]
-    return await outer(lambda: _call(attempt, rest), RunContext(attempt))
+    calls = 0
+
+    def call_next() -> Awaitable[Any]:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise RuntimeError(f"middleware {outer!r} called call_next() twice; to try again give the job a Retry")
+        return _call(attempt, rest)
+
+    return await outer(call_next, RunContext(attempt))
+
+
+def refuse(value: Any, fn: Any) -> None:
+    """Refuse a result that shows that the work was never done.
+
+    Raises:
+        TypeError: it is a coroutine that nobody awaited, or a generator that nobody iterated.
+    """
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError(
+            f"{fn!r} returned a coroutine that nobody awaited: await it in there, or schedule an async function"
+        )
+    if type(value) in _NONSENSE:
+        raise TypeError(f"{fn!r} returned a generator that nobody iterated; a job is an async function or a plain one")
 
 
 async def _invoke(run: RunRecord) -> Any:
@@ -229,13 +260,13 @@ async def _invoke(run: RunRecord) -> Any:
         return await fn(*run.args, **run.kwargs)
     with hold():
         if where == "thread":
-            value = await trio.to_thread.run_sync(lambda: fn(*run.args, **run.kwargs))
-        else:
-            value = await _in_process(run)
-    if hasattr(value, "__await__"):
-        if hasattr(value, "close"):
-            value.close()
-        raise TypeError(f"{fn!r} is a plain function that returned a coroutine; schedule an async function instead")
+            return await trio.to_thread.run_sync(_in_thread, run)
+        return await _in_process(run)
+
+
+def _in_thread(run: RunRecord) -> Any:
+    value = run.fn(*run.args, **run.kwargs)
+    refuse(value, run.fn)  # here already, since Trio would blame our own function for it
     return value
 
 

@@ -423,7 +423,10 @@ class JobSpec:
         **options: Any,
     ) -> None:
         check_trigger(trigger)
-        args = args if type(args) is tuple else tuple(args)
+        if type(args) is not tuple:
+            if isinstance(args, (str, bytes)):
+                raise TypeError(f"args must be a tuple of arguments such as ({args!r},), not {args!r}")
+            args = tuple(args)
         kwargs = _NO_KWARGS
         if isinstance(fn, partial):
             fn, args, kwargs = unwrap(fn, args)

@@ -227,7 +227,7 @@ PLAN_FAULTS = (
     ),
     Fault(
         ">= for > at the end of the grace",
-        "_plan:plan_slots", "job.since) > round(grace * US)", "job.since) >= round(grace * US)",
+        "_plan:plan_slots", "job.since) > grace", "job.since) >= grace",
         "misfire", hourly,
     ),
     Fault(

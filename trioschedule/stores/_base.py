@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
-        """The job that was last scheduled under this unique key."""
+        """The job that last took this unique key; it may be over, and, while the key's period runs, forgotten."""
         ...
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
@@ -56,6 +56,10 @@ class Store(Protocol):
 
     def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
         """Keep a new job, under its unique key if it has one."""
+        ...
+
+    def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
+        """Let the job hold this unique key, and no other, from now on."""
         ...
 
     def name_job(self, job: JobRecord, name: str, /) -> None:

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
+from .._time import US
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
@@ -33,8 +34,10 @@ class Tables:
         self._job_ids, self._run_ids = count(1), count(1)
         # Only names that were given: a default name holds its job's id. Ids in the order of scheduling.
         self._names: dict[str, tuple[int, ...]] = {}
-        self._keys: dict[Hashable, int] = {}
+        # Who holds a unique key, and the key of each job that has one. A claim may outlive its job: (until, id, key).
+        self._keys: dict[Hashable, JobRecord] = {}
         self._key_of: dict[int, Hashable] = {}
+        self._claims: list[tuple[int, int, Hashable]] = []
         self._groups: dict[str, dict[int, None]] = {}
         # Run ids by job, oldest first; of most jobs just one, which needs no list.
         self._history: dict[int, int | list[int]] = {}
@@ -77,7 +80,7 @@ class Tables:
         return bool(self._names) and job.label in self._names
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
-        return self._jobs.get(self._keys.get(key, 0))
+        return self._keys.get(key)
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
         if selection.group is None:
@@ -113,13 +116,22 @@ class Tables:
         if job.name is not None:
             self.name_job(job, job.name)
         if key is not None:
-            self._keys[key] = job_id
-            self._key_of[job_id] = key
+            self.hold_key(job, key)
         if job.options.group is not None:
             self._groups.setdefault(job.options.group, {})[job_id] = None
         if job.wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (job.wake_at, job_id))
+
+    def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
+        self._let_go_of_key(job)
+        self._keys[key] = job
+        self._key_of[job.id] = key
+
+    def _let_go_of_key(self, job: JobRecord) -> None:
+        key = self._key_of.pop(job.id, None)
+        if key is not None and self._keys.get(key) is job:
+            del self._keys[key]
 
     def name_job(self, job: JobRecord, name: str, /) -> None:
         job.name = name
@@ -152,9 +164,7 @@ class Tables:
                 self._names[job.name] = others
             else:
                 del self._names[job.name]
-        key = self._key_of.pop(job_id, None)
-        if key is not None and self._keys.get(key) == job_id:
-            del self._keys[key]
+        self._let_go_of_key(job)
         group = job.options.group
         if group is not None:
             members = self._groups[group]
@@ -312,11 +322,11 @@ class Tables:
         return best
 
     def _blocker(self, run: RunRecord, groups: Mapping[str, int]) -> tuple[str, Hashable, str] | None:
-        before = run.job.follows
-        if before is not None:
-            if any(other.status in ACTIVE for other in before.live):
-                return "job", before.id, ""
-            run.job.follows = None
+        if run.job.follows:
+            for before in run.job.follows:
+                if any(other.status in ACTIVE for other in before.live):
+                    return "job", before.id, ""
+            run.job.follows = ()
         live = run.job.live
         if run.alone and len(live) > 1:
             # In the order of acceptance: one that waits for its next attempt is still ahead of those behind it.
@@ -382,7 +392,22 @@ class Tables:
             at, job_id = jobs.popleft()
             job = self._jobs.get(job_id)
             if job is not None and job.finished_at == at:
-                self.remove_job(job)
+                self._forget(job, now)
+        while self._claims and self._claims[0][0] <= now:
+            _, job_id, key = heapq.heappop(self._claims)
+            if key in self._keys and self._keys[key].id == job_id:
+                del self._keys[key]
+
+    def _forget(self, job: JobRecord, now: int) -> None:
+        """Remove a job, but let it hold its unique key for as long as it claims it."""
+        key, unique = self._key_of.get(job.id), job.options.unique
+        holds = key is not None and self._keys.get(key) is job
+        self.remove_job(job)
+        if holds and unique is not None and unique.period is not None:
+            until = job.created_at + round(unique.period * US)
+            if until > now:
+                self._keys[key] = job
+                heapq.heappush(self._claims, (until, job.id, key))
 
 
 @final
