@@ -47,7 +47,12 @@ def _check_jobs(store: MemoryStore) -> None:
             named.setdefault(job.name, []).append(job_id)
         if job.options.group is not None:
             grouped.setdefault(job.options.group, []).append(job_id)
-    assert {name: list(ids) for name, ids in store._names.items()} == named
+    # One is kept as its bare id.
+    assert {name: [ids] if isinstance(ids, int) else list(ids) for name, ids in store._names._all.items()} == named
+    live = {name: [job_id for job_id in ids if not jobs[job_id].is_over] for name, ids in named.items()}
+    assert {name: list(ids) for name, ids in store._names._live.items()} == {
+        name: ids for name, ids in live.items() if ids
+    }
     assert {group: list(ids) for group, ids in store._groups.items()} == grouped
     assert store._key_of.keys() <= jobs.keys()
     assert all(store._key_of.get(job_id) == key for key, job_id in store._keys.items())

@@ -11,6 +11,7 @@ from typing import Final, final
 from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
 from .._time import US
+from ._names import Names
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
@@ -32,8 +33,8 @@ class Tables:
         self._jobs: dict[int, JobRecord] = {}
         self._runs: dict[int, RunRecord] = {}
         self._job_ids, self._run_ids = count(1), count(1)
-        # Only names that were given: a default name holds its job's id. Ids in the order of scheduling.
-        self._names: dict[str, tuple[int, ...]] = {}
+        # Only names that were given: a default name holds its job's id.
+        self._names = Names()
         # Who holds a unique key, and the key of each job that has one. A claim may outlive its job: (until, id, key).
         self._keys: dict[Hashable, JobRecord] = {}
         self._key_of: dict[int, Hashable] = {}
@@ -70,7 +71,8 @@ class Tables:
         return self._runs.get(run_id)
 
     def find(self, name: str, /) -> JobRecord | None:
-        found = [self._jobs[job_id] for job_id in self._names.get(name, ())]
+        job_id = self._names.holder(name)
+        found = [] if job_id is None else [self._jobs[job_id]]
         _, _, number = name.rpartition("-")
         if number.isdecimal() and len(number) < 20 and (job := self._jobs.get(int(number))) and job.label == name:
             found.append(job)
@@ -135,7 +137,7 @@ class Tables:
 
     def name_job(self, job: JobRecord, name: str, /) -> None:
         job.name = name
-        self._names[name] = (*self._names.get(name, ()), job.id)
+        self._names.add(name, job.id, is_live=job.finished_at is None)
 
     def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
         if job.wake_at is not None:
@@ -152,6 +154,10 @@ class Tables:
             self._finished_jobs.append((job.finished_at, job.id))
             if job.wake_at is not None:
                 self.set_wake(job, None)
+            if job.name is not None:
+                self._names.end(job.name, job.id)
+        elif job.name is not None:
+            self._names.revive(job.name, job.id)
 
     def remove_job(self, job: JobRecord, /) -> None:
         job_id = job.id
@@ -159,11 +165,7 @@ class Tables:
         if job.wake_at is not None:
             self._timed -= 1
         if job.name is not None:
-            others = tuple(other for other in self._names[job.name] if other != job_id)
-            if others:
-                self._names[job.name] = others
-            else:
-                del self._names[job.name]
+            self._names.remove(job.name, job_id)
         self._let_go_of_key(job)
         group = job.options.group
         if group is not None:
