@@ -54,7 +54,7 @@ from ._spec import Abort, Overlap, Retention, Snooze
 from ._time import US
 from ._util import problem
 from .stores import Store
-from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us
+from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us, stepped
 
 # So many slots, and so many starts, in one step: then other tasks of the program get their turn. (More would also
 # keep more tasks alive at once than Python's garbage collector likes: 1,000 cost a quarter more a run.)
@@ -472,20 +472,28 @@ class Ledger:
                 continue
             trigger = moved(job.trigger, delta)
             if trigger is not job.trigger:
-                job.trigger, job.version = trigger, job.version + 1
-                if job.next_due is not None:
-                    after = job.next_due + delta - 1
-                    try:
-                        self.retime(job, next_us(trigger, after))
-                    except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
-                        self.trigger_failed(job, exc)
-                    self.settle(job, now)
+                self._follow_clock(job, trigger, delta, now)
             for run in job.live:
                 if run.status is RETRYING:
                     run.ready_at += delta
                     self.store.move_run(run, RETRYING)
         if self.listening:
             self.emit(events.ClockStepped(at_us=now, seconds=delta / US))
+
+    def _follow_clock(self, job: JobRecord, trigger: Any, delta: int, now: int) -> None:
+        """Give a job the trigger that keeps its rhythm, and its next slot on the new time."""
+        before, due = job.trigger, job.next_due
+        job.trigger, job.version = trigger, job.version + 1
+        if due is None:
+            return
+        try:
+            following, after = stepped(before, delta, due)
+            if following is not None:
+                job.trigger = following
+            self.retime(job, None if following is None else next_us(following, after))
+        except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
+            self.trigger_failed(job, exc)
+        self.settle(job, now)
 
 
 def _unstarted(job: JobRecord) -> int:

@@ -32,3 +32,4 @@ from ._calendar import Daily as Daily, Monthly as Monthly, Weekly as Weekly
 from ._cron import Cron as Cron
 from ._json import from_json as from_json, to_json as to_json
 from ._simple import After as After, At as At, Delay as Delay, Every as Every, Manual as Manual
+from ._stepping import stepped as stepped
