@@ -46,7 +46,7 @@ def test_exit_codes(arguments: list[str], code: int, words: str, capsys: pytest.
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [[], ["crontab"], ["next"], ["run"]])
+@pytest.mark.parametrize("command", [[], ["crontab"], ["next"], ["check"], ["run"]])
 def test_help_teaches_by_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     out = capsys.readouterr().out
