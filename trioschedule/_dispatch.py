@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _steering as steering, commands
-from ._intake import accept_jobs
+from ._intake import accept_jobs, still_to_come
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
@@ -74,6 +74,11 @@ def schedule(
     for job in replaced:
         steering.cancel(ledger, job, now, running=None, grace=0, origin=origin, reason="replaced by another job")
     return records, [run for job in replaced for run in job.live if run is not origin]
+
+
+def declare(ledger: Ledger, specs: Sequence[JobSpec], context: contextvars.Context, now: int) -> list[JobRecord]:
+    """Schedule what is declared in code."""
+    return accept_jobs(ledger, still_to_come(ledger, specs, now), now, context)[0]
 
 
 def _cancel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 
 from . import events
@@ -14,6 +15,8 @@ from ._records import JobRecord
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
 from .triggers import Manual, Trigger, bind
+
+logger = logging.getLogger("trioschedule")
 
 
 def accept_jobs(
@@ -131,6 +134,18 @@ def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:
     if due is None and type(bound) is not Manual:
         raise ValueError(f"trigger: {trigger!r} names no time from {from_us(now)} on; give one that has yet to come")
     return bound, due
+
+
+def still_to_come(ledger: Ledger, specs: Sequence[JobSpec], now: int) -> list[JobSpec]:
+    """Of declared jobs those that name a time from now on: one whose days are over must not keep out all others."""
+    kept = []
+    for spec in specs:
+        bound = bind(spec.trigger, now, ledger.tz)
+        if first_slot(bound, now) is not None or type(bound) is Manual:
+            kept.append(spec)
+        else:
+            logger.warning("declared job %r is left out: %r names no time from now on", spec.name, spec.trigger)
+    return kept
 
 
 def check_queue(ledger: Ledger, queue: str) -> None:

@@ -21,7 +21,7 @@ from . import _steering as steering, commands, events
 from ._actor import CHANNEL_CAPACITY, Actor
 from ._checks import member, positive_number, text, whole_number
 from ._clock import WallClock
-from ._dispatch import execute, schedule
+from ._dispatch import declare, execute
 from ._errors import SchedulerClosedError
 from ._functions import is_async
 from ._groups import Group, Schedules
@@ -350,7 +350,7 @@ class _Opening:
             services.start_soon(actor.watch_clock, name="trioschedule clock")
         try:
             declared = self._registry.declared() if self._registry is not None else []
-            actor.declare(schedule, actor.ledger, declared, contextvars.copy_context(), None)
+            actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
         except Exception as exc:
             await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
             raise

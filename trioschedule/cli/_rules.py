@@ -52,7 +52,7 @@ def _firing(plan: Plan, settings: Settings) -> Iterator[Finding]:
     elif not plan.slots and plan.following is None:
         yield Finding(
             job=job, rule="never", severity="error",
-            message="never fires: it has no slot from here on, and a scheduler refuses it",
+            message="never fires: it has no slot from here on, so a scheduler leaves it out",
             cure="look at its end=, its between(…) and at what is taken away from it",
         )  # fmt: skip
     elif not plan.slots and plan.following is not None:
