@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import count, islice
 from typing import Final, final
 
@@ -73,10 +73,14 @@ class Tables:
     def find(self, name: str, /) -> JobRecord | None:
         job_id = self._names.holder(name)
         found = [] if job_id is None else [self._jobs[job_id]]
-        _, _, number = name.rpartition("-")
-        if number.isdecimal() and len(number) < 20 and (job := self._jobs.get(int(number))) and job.label == name:
+        if (job := self._with_default_name(name)) is not None:
             found.append(job)
         return max(found, key=lambda job: (not job.is_over, job.id), default=None)
+
+    def _with_default_name(self, name: str) -> JobRecord | None:
+        _, _, number = name.rpartition("-")
+        job = self._jobs.get(int(number)) if number.isdecimal() and len(number) < 20 else None
+        return job if job is not None and job.name is None and job.label == name else None
 
     def is_named(self, job: JobRecord, /) -> bool:
         return bool(self._names) and job.label in self._names
@@ -85,11 +89,15 @@ class Tables:
         return self._keys.get(key)
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
-        if selection.group is None:
-            jobs = iter(list(self._jobs.values()))
+        ids: Iterable[int]
+        if selection.name is not None:
+            unnamed = self._with_default_name(selection.name)
+            ids = {*self._names.ids(selection.name), *([] if unnamed is None else [unnamed.id])}
+        elif selection.group is not None:
+            ids = self._groups.get(selection.group, {})
         else:
-            jobs = iter([self._jobs[job_id] for job_id in self._groups.get(selection.group, ())])
-        return jobs
+            return iter(list(self._jobs.values()))
+        return iter([self._jobs[job_id] for job_id in sorted(ids)])
 
     def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
         return [self._runs[run_id] for run_id in islice(reversed(self._run_ids_of(job_id)), limit)]

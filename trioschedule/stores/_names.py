@@ -26,6 +26,11 @@ class Names:
         ids = self._live.get(name) or self._all.get(name)
         return ids if ids is None or isinstance(ids, int) else next(reversed(ids))
 
+    def ids(self, name: str) -> tuple[int, ...]:
+        """All jobs of this name, in the order of naming."""
+        ids = self._all.get(name, ())
+        return (ids,) if isinstance(ids, int) else tuple(ids)
+
     def add(self, name: str, job_id: int, *, is_live: bool) -> None:
         """Give a job this name."""
         others = self._all.get(name)
