@@ -163,6 +163,12 @@ def test_a_job_is_called_after_what_it_runs(command: str, name: str) -> None:
     assert slug(command) == name
 
 
+def test_a_cure_for_an_interval_can_be_typed() -> None:
+    [problem] = parse("@every 5min true").errors
+    assert "give text such as '90s'" in problem.message
+    assert "timedelta" not in problem.message
+
+
 def test_names_are_unique() -> None:
     table = parse("@daily x # name: true:3\n@daily true\n@hourly true\n@weekly true")
     assert [entry.name for entry in table.entries] == ["true:3", "true", "true:3:3", "true:4"]

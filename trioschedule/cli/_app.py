@@ -22,7 +22,7 @@ from .._time import US, to_us
 from ..triggers._wall import DAY
 from ._check import Settings, findings_of, subjects_of, subjects_of_crontab
 from ._crontab import Crontab, Entry, Problem, parse, printable
-from ._load import NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, seconds_of
+from ._load import NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
 from ._options import (
     FLAG,
     MOST_DAYS,
@@ -151,7 +151,7 @@ def crontab(
     seconds = math.inf if for_ is None else seconds_of("--for", for_)
     patience = seconds_of("--grace", grace, zero=True)
     limit = None if timeout is None else seconds_of("--timeout", timeout)
-    check_number("--count", count, 10_000)
+    check_number("--count (-n)", count, 10_000)
     stop = Stop()
     show: Show = JsonShow(zone, on_gone=stop.now) if json else TextShow(zone, on_gone=stop.now)
     table, commands = _read_crontab(file, show.problem, system=system)
@@ -236,7 +236,7 @@ def show_next(
         A cron line of six fields: the seconds come first, or last.
     """
     zone = zone_name(tz)
-    check_number("--count", count, 10_000)
+    check_number("--count (-n)", count, 10_000)
     check_number("--days", days, MOST_DAYS)
     policy = Policy(tz=zone, day=day, gap=gap, fold=fold, seconds=seconds)
     start = instant(from_, zone)
@@ -244,7 +244,7 @@ def show_next(
         slots = preview(schedule, policy, start, count)
         found = daylight_saving(schedule, policy, start, days)
     except ValueError as error:
-        raise CommandLineError(str(error)) from None
+        raise CommandLineError(schedule_error(str(error))) from None
     if svg is not None:
         write_picture(svg, slots_picture(schedule, zone, start, slots, found))
     if json:

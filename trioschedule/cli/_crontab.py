@@ -257,7 +257,27 @@ def _blame(found: list[re.Match[str]], error: ValueError) -> _BadLineError:
 
 def _reason(error: ValueError) -> str:
     """What the library says of an argument, without that argument's name, which no crontab has."""
-    return re.sub(r"^(?:expression|period|tz) must ", "it must ", str(error))
+    return re.sub(r"^(?:expression|period|tz) must ", "it must ", typed(str(error)))
+
+
+# Cures that name what only Python has, and what can be typed instead.
+_TYPED: Final = (
+    (", a timedelta, or units (minutes=5)", ""),
+    (", or datetime.time", ""),
+    ("give an aware datetime or ISO text with an offset such as", "give ISO text such as"),
+    ("for example Every(seconds=1)", "for example 'every 1s'"),
+    ("for intervals use Every", "for intervals write for example 'every 5m'"),
+    ("needs seconds='first' or 'last'", "needs --seconds first or --seconds last"),
+    ("with seconds='first'", "with --seconds first"),
+    ("with seconds='last'", "with --seconds last"),
+)
+
+
+def typed(message: str) -> str:
+    """What the library says, for somebody who types text instead of Python."""
+    for python, text in _TYPED:
+        message = message.replace(python, text)
+    return message
 
 
 def zone_problem(name: str) -> str | None:

@@ -9,10 +9,11 @@ import pendulum
 from cyclopts import Group, Parameter
 
 from .. import At, Cron
-from ._load import CommandLineError, seconds_of
+from ._load import CommandLineError, seconds_of, without_cure
 from ._serve import local_zone
 
 MOST_DAYS: Final = 36_525
+_INSTANT_CURE: Final = "give for example 2027-03-27, 2027-03-27T12:00 or 2027-03-27T12:00+01:00"
 
 OUTPUT: Final = Group("Output", sort_key=9)
 
@@ -70,7 +71,7 @@ def zone_name(name: str | None) -> str:
     try:
         Cron("* * * * *", name)
     except ValueError as error:
-        raise CommandLineError(f"--tz: {error}") from None
+        raise CommandLineError(f"--tz must {str(error).removeprefix('tz must ')}") from None
     return name
 
 
@@ -81,9 +82,10 @@ def instant(text: str | None, zone: str) -> pendulum.DateTime:
     try:
         moment = At(text, zone).next_after(pendulum.datetime(2, 1, 2))
     except ValueError as error:
-        raise CommandLineError(f"--from: {str(error).removeprefix('when ')}") from None
+        rule = without_cure(error).removeprefix("when must ")
+        raise CommandLineError(f"--from must {rule}: {_INSTANT_CURE}") from None
     if moment is None:
-        raise CommandLineError(f"--from must be after the year 2, not {text!r}")
+        raise CommandLineError(f"--from must be after the year 2, not {text!r}: {_INSTANT_CURE}")
     return moment
 
 

@@ -77,13 +77,22 @@ def _wall_time(word: str, rest: Sequence[str], text: str, policy: Policy) -> Tri
         case "weekly" if len(rest) >= 2:
             return Weekly(*_listed(rest[:1]), at=_listed(rest[1:]), **rules)
         case "monthly" if len(rest) >= 2:
-            dates: list[Any] = [int(day) if re.fullmatch("-?[0-9]+", day) else day for day in _listed(rest[:1])]
+            dates: list[Any] = [_month_day(day) for day in _listed(rest[:1])]
             return Monthly(*dates, at=_listed(rest[1:]), **rules)
         case "every" | "@every" | "daily" | "weekly" | "monthly":
             return None
     if not (word.startswith("@") or len(text.split()) >= 4):
         return None
     return Cron(text, day=policy.day, seconds=policy.seconds, **rules)  # type: ignore[arg-type]
+
+
+def _month_day(text: str) -> int | str:
+    if re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
+    if text != "last":
+        # To the library anything else is of a wrong type; here it is but a wrong word.
+        raise ValueError(f"days must be 1 to 31, -1 (last) to -31 or 'last', not {text[:64]!r}")
+    return text
 
 
 def _listed(words: Sequence[str]) -> list[str]:
