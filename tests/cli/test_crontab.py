@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trioschedule import After, Cron, Every
-from trioschedule.cli._crontab import Entry, parse, slug, split_percent
+from trioschedule.cli._crontab import Entry, bare, parse, slug, split_percent
 
 
 def only(text: str, *, system: bool = False) -> Entry:
@@ -161,6 +161,11 @@ def test_notes_leave_no_line_out(text: str, field: str, words: str) -> None:
 )
 def test_a_job_is_called_after_what_it_runs(command: str, name: str) -> None:
     assert slug(command) == name
+
+
+@pytest.mark.parametrize("command", ["sleep 100 # name: x", "sleep 100   # name: x", "sleep 100\t #name:x  "])
+def test_a_command_without_its_name_ends_where_the_command_does(command: str) -> None:
+    assert bare(command) == "sleep 100"
 
 
 def test_a_cure_for_an_interval_can_be_typed() -> None:

@@ -302,7 +302,7 @@ def split_percent(text: str) -> tuple[str, str | None]:
 
 def bare(command: str) -> str:
     """A command without the comment that names it."""
-    return _NAME.sub("", command)
+    return _NAME.sub("", command).rstrip()
 
 
 def slug(command: str) -> str:
