@@ -222,6 +222,53 @@ def test_run_with_a_queue_that_is_not_served(jobs: Path, here) -> None:
     assert "Traceback" not in err
 
 
+ENDING = """
+from trioschedule import After, Registry
+
+registry = Registry()
+
+@registry.register("ending", trigger=After(seconds=0), escalate={escalate})
+async def ending(): {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "said"),
+    [
+        ("raise SystemExit(7)", 7, ""),
+        ("raise SystemExit", 0, ""),
+        ("raise SystemExit('no disk')", 1, "no disk\n"),
+        ("raise BaseExceptionGroup('', [SystemExit(7), OSError()])", 7, ""),
+        ("raise KeyboardInterrupt", 130, ""),
+        ("raise GeneratorExit('odd')", 1, "trioschedule: ended by a job: GeneratorExit: odd\n"),
+    ],
+)
+def test_a_job_may_end_the_program(statement: str, code: int, said: str, jobs: Path, here) -> None:
+    jobs.write_text(ENDING.format(statement=statement, escalate=False), encoding="utf-8")
+    ended, out, err = here("run", "cli_jobs.py:registry")
+    assert (ended, err) == (code, said)
+    assert "ending    ✘ failed after " in out
+
+
+def test_what_a_job_says_by_leaving_is_no_error_to_log(jobs: Path) -> None:
+    jobs.write_text(ENDING.format(statement="raise SystemExit(7)", escalate=False), encoding="utf-8")
+    with Cli("run", "cli_jobs.py:registry", cwd=jobs.parent) as cli:
+        assert cli.end() == 7
+    assert cli.errors == ""
+
+
+def test_a_job_that_escalates_ends_it_with_a_message(jobs: Path) -> None:
+    jobs.write_text(ENDING.format(statement="raise OSError('no disk')", escalate=True), encoding="utf-8")
+    with Cli("run", "cli_jobs.py:registry", cwd=jobs.parent) as cli:
+        assert cli.end() == 1
+    # The log has the traceback of the job; nothing is shown of the way that the error took through the scheduler.
+    assert cli.errors.count("Traceback") == 1
+    assert "ExceptionGroup" not in cli.errors
+    last = cli.errors.splitlines()[-1]
+    assert last.startswith("trioschedule: ended by job 'ending', slot ")
+    assert last.endswith("attempt 1: OSError: no disk")
+
+
 def test_no_colours_unless_asked_for(crontab, here) -> None:
     path = crontab("@reboot printf '\\033[31mred\\033[0m\\n'")
     _, out, _ = here("crontab", str(path))

@@ -22,7 +22,8 @@ from .._time import US, to_us
 from ..triggers._wall import DAY
 from ._check import Settings, findings_of, subjects_of, subjects_of_crontab
 from ._crontab import Crontab, Entry, Problem, parse, printable
-from ._load import NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
+from ._ending import end_by, exit_code
+from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
 from ._options import (
     FLAG,
     MOST_DAYS,
@@ -65,7 +66,6 @@ from ._serve import Policies, Serving, Stop, commands_of, logging_to_stderr, sch
 from ._show import JsonShow, Planned, Show, TextShow
 from ._tables import jobs_text, print_slots, print_slots_json, show_plan
 
-FAILED: Final = 1
 _SYSTEM_PLACES: Final = (Path("/etc/crontab"), Path("/etc/cron.d"))
 
 
@@ -105,7 +105,9 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(str(error).strip().rstrip(".") + "; see trioschedule --help", USAGE)
     except CommandLineError as error:
         return _complain(str(error), error.code)
-    except KeyboardInterrupt:  # before the signals are ours
+    except SystemExit as end:  # of a job, or of its module
+        return exit_code(end)
+    except KeyboardInterrupt:  # before the signals are ours, or raised by a job
         return 130
     return result if isinstance(result, int) else 0
 
@@ -371,11 +373,10 @@ def _serve(
     try:
         with logging_to_stderr():
             trio.run(serve, serving, show, stop, schedule)
-    except* (ValueError, TrioscheduleError) as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise CommandLineError(str(error), FAILED) from group
+    except (BaseExceptionGroup, ValueError, TrioscheduleError) as error:
+        if (end := end_by(error)) is None:
+            raise
+        raise end from None
     total = show.tallies.total()
     return bool(total["failed"] or total["timed_out"])
 

@@ -13,6 +13,7 @@ from typing import Final
 from .. import After, Registry
 from ._crontab import typed
 
+FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 

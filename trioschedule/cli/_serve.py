@@ -232,7 +232,7 @@ async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planne
 def logging_to_stderr() -> Iterator[None]:
     """Show warnings and errors, unless the program that is run has set up logging itself.
 
-    Left out is what is shown anyway: how a command ended, and time-outs.
+    Left out is what is shown anyway: how a command ended, time-outs, and that a job has ended the program.
     """
     root = logging.getLogger()
     handler = logging.StreamHandler(sys.stderr)
@@ -252,7 +252,7 @@ def logging_to_stderr() -> Iterator[None]:
 def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     # The scheduler's own TimeoutError was never raised, so it has no traceback that would say more.
-    return not isinstance(error, CommandFailedError | TimeoutError) or (
+    return not isinstance(error, CommandFailedError | TimeoutError | SystemExit | KeyboardInterrupt) or (
         isinstance(error, TimeoutError) and error.__traceback__ is not None
     )
 
