@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -63,9 +65,10 @@ from ._report import (
 )
 from ._rules import check
 from ._serve import Policies, Serving, Stop, commands_of, logging_to_stderr, schedule_crontab, serve, show_registry
-from ._show import JsonShow, Planned, Show, TextShow
+from ._show import TERMINAL_GONE, JsonShow, Planned, Show, TextShow, output_trouble, silence_stdout
 from ._tables import jobs_text, print_slots, print_slots_json, show_plan
 
+_OUTPUT_LOST: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *TERMINAL_GONE)
 _SYSTEM_PLACES: Final = (Path("/etc/crontab"), Path("/etc/cron.d"))
 
 
@@ -96,20 +99,39 @@ app = App(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # better a ? than no line at all
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return _complain(str(error).strip().rstrip(".") + "; see trioschedule --help", USAGE)
     except CommandLineError as error:
         return _complain(str(error), error.code)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_LOST:
+            raise
+        return _output_lost(error)
     except SystemExit as end:  # of a job, or of its module
-        return exit_code(end)
+        # It is rich's way, too, to leave when nobody reads.
+        return _output_lost(end.__context__) if isinstance(end.__context__, BrokenPipeError) else exit_code(end)
     except KeyboardInterrupt:  # before the signals are ours, or raised by a job
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # whoever started this has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):  # better a ? than no line at all
+            stream.reconfigure(errors="replace")
+
+
+def _output_lost(error: OSError) -> int:
+    """A reader may leave when it has seen enough; what else keeps the output from being written is a failure."""
+    silence_stdout()
+    return 0 if isinstance(error, BrokenPipeError) else _complain(output_trouble(error), FAILED)
 
 
 def _complain(message: str, code: int) -> int:
@@ -142,8 +164,8 @@ def crontab(
     """Run a crontab in the foreground.
 
     Each line is a job whose output is shown as it comes. The first SIGTERM or
-    Ctrl-C lets no further run start and gives the running ones --grace; the
-    second ends them at once, children included.
+    Ctrl-C, or a closed terminal, lets no further run start and gives the running
+    ones --grace; the second ends them at once, children included.
 
     trioschedule crontab ~/my.crontab
     trioschedule crontab /etc/crontab --dry-run -n 5
@@ -155,13 +177,14 @@ def crontab(
     limit = None if timeout is None else seconds_of("--timeout", timeout)
     check_number("--count (-n)", count, 10_000)
     stop = Stop()
-    show: Show = JsonShow(zone, on_gone=stop.now) if json else TextShow(zone, on_gone=stop.now)
+    show: Show = JsonShow(zone, on_lost=stop.output_lost) if json else TextShow(zone, on_lost=stop.output_lost)
     table, commands = _read_crontab(file, show.problem, system=system)
     bad = bool(table.errors)
     if bad and strict:
         return _complain(f"{file}: {_lines(len(table.errors))} wrong, and --strict runs nothing then", FAILED)
     if dry_run:
         show_plan(file, [entry for entry, _ in commands], zone, count, as_json=json)
+        _check_output(stop)
         return FAILED if bad else 0
     if not commands:
         return _complain(f"{file}: there is no line to run", FAILED)
@@ -349,7 +372,7 @@ def run_registry(
     limits = None if queues is None else queues_of(queues)
     registry = _registry(target)
     stop = Stop()
-    show: Show = JsonShow(zone, on_gone=stop.now) if json else TextShow(zone, on_gone=stop.now)
+    show: Show = JsonShow(zone, on_lost=stop.output_lost) if json else TextShow(zone, on_lost=stop.output_lost)
     declared = sum(entry.trigger is not None for entry in registry)
     serving = Serving(
         tz=zone,
@@ -377,8 +400,14 @@ def _serve(
         if (end := end_by(error)) is None:
             raise
         raise end from None
+    _check_output(stop)
     total = show.tallies.total()
     return bool(total["failed"] or total["timed_out"])
+
+
+def _check_output(stop: Stop) -> None:
+    if stop.trouble:
+        raise CommandLineError(stop.trouble, FAILED)
 
 
 def _registry(target: str) -> Registry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -134,36 +135,56 @@ _ASCII: Final = {
 }  # fmt: skip
 
 
+# What writing to a terminal that is closed raises: on Linux, on others.
+TERMINAL_GONE: Final = (errno.EIO, errno.ENXIO)
+
+
 @final
 class _Console(Console):
-    """A console whose reader may leave: `trioschedule … | head` ends quietly."""
+    """A console that is silent once its output is lost: its reader has left, its terminal or its disk has failed."""
 
-    def __init__(self, file: IO[str] | None, on_gone: Callable[[], None]) -> None:
+    def __init__(self, file: IO[str] | None, on_lost: Callable[[OSError], None]) -> None:
         super().__init__(file=file, highlight=False, emoji=False, markup=False)
-        self._on_gone = on_gone
+        self._on_lost = on_lost
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            self._lose(error)
 
     def on_broken_pipe(self) -> None:
+        error = sys.exception()
+        assert isinstance(error, OSError)
+        self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
         self.quiet = True
-        _silence_stdout()
-        self._on_gone()
+        silence_stdout()
+        self._on_lost(error)
 
 
-def _silence_stdout() -> None:
+def silence_stdout() -> None:
     """What is still buffered must not raise once more when the interpreter ends."""
     with contextlib.suppress(OSError, ValueError):  # not a real file, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def no_reader() -> None:
-    """Nothing to do when nobody reads any more."""
+def output_trouble(error: OSError) -> str:
+    """Why the output cannot be written."""
+    return f"the output cannot be written: {error.strerror or error}"
+
+
+def no_matter(error: OSError) -> None:
+    """Nothing to do when the output is lost."""
 
 
 @final
 class TextShow:
     """For people: one table, then a line for each thing that happens, and a table of what came of it all."""
 
-    def __init__(self, tz: str, *, file: IO[str] | None = None, on_gone: Callable[[], None] = no_reader) -> None:
-        self.console = _Console(file, on_gone)
+    def __init__(self, tz: str, *, file: IO[str] | None = None, on_lost: Callable[[OSError], None] = no_matter) -> None:
+        self.console = _Console(file, on_lost)
         self.errors = Console(stderr=True, highlight=False, emoji=False, markup=False)
         self.tallies = Tallies()
         self._tz = tz
@@ -313,11 +334,11 @@ def new_table(*columns: str) -> Table:
 class JsonShow:
     """For programs: one JSON object a line, on standard output."""
 
-    def __init__(self, tz: str, *, file: IO[str] | None = None, on_gone: Callable[[], None] = no_reader) -> None:
+    def __init__(self, tz: str, *, file: IO[str] | None = None, on_lost: Callable[[OSError], None] = no_matter) -> None:
         self.tallies = Tallies()
         self._tz = tz
         self._file = sys.stdout if file is None else file
-        self._on_gone = on_gone
+        self._on_lost = on_lost
 
     def write(self, event: str, at: pendulum.DateTime | None = None, **fields: Any) -> None:
         moment = pendulum.now(self._tz) if at is None else at.in_timezone(self._tz)
@@ -325,9 +346,9 @@ class JsonShow:
         try:
             self._file.write(json.dumps(row, ensure_ascii=True, default=str) + "\n")
             self._file.flush()
-        except BrokenPipeError:
-            _silence_stdout()
-            self._on_gone()
+        except OSError as error:
+            silence_stdout()
+            self._on_lost(error)
 
     def problem(self, path: str, problem: Problem) -> None:
         self.write("problem", path=path, **attrs.asdict(problem))
