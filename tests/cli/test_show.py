@@ -64,6 +64,60 @@ def test_a_line_for_each_event(event: events.Event, words: str) -> None:
     assert line[20:] == words
 
 
+class Paper(io.StringIO):
+    """A file that counts how often it is written to."""
+
+    encoding = "utf-8"
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def colourful(monkeypatch: pytest.MonkeyPatch, *lines: str, stream: str = "stdout") -> str:
+    """What a terminal gets of lines, without the time and all colours but those of the lines."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    paper = Paper()
+    show = TextShow("UTC", file=paper)
+    show.output("dump", 7, stream, ["first"])
+    before = len(paper.getvalue())
+    show.output("dump", 7, stream, list(lines))
+    return paper.getvalue()[before:]
+
+
+def test_very_many_lines_are_written_at_once() -> None:
+    lines = [f"line {number}" for number in range(1000)]
+    text, rows = Paper(), Paper()
+    show = TextShow("UTC", file=text)
+    show.output("dump", 7, "stderr", ["the first, which knows the day"])
+    text.writes = 0
+    show.output("dump", 7, "stdout", lines)
+    JsonShow("UTC", file=rows).output("dump", 7, "stdout", lines)
+    assert text.writes <= 2  # rich writes nothing, once, before
+    assert rows.writes == 1
+    assert [line[20:] for line in text.getvalue().splitlines()[2:]] == [f"│ {line}" for line in lines]
+    assert [json.loads(row)["line"] for row in rows.getvalue().splitlines()] == lines
+    assert json.loads(rows.getvalue().splitlines()[-1]) | {"at": ""} == {
+        "event": "output", "at": "", "job": "dump", "run_id": 7, "stream": "stdout", "line": "line 999",
+    }  # fmt: skip
+
+
+def test_lines_that_need_care_stay_in_their_order() -> None:
+    paper = Paper()
+    show = TextShow("UTC", file=paper)
+    show.output("dump", 7, "stdout", ["one", "t\two", "thr\x07ee", "", "\x1b[1mfour\x1b[m", "fünf", "1%\r100%"])
+    lines = [line[20:] for line in paper.getvalue().splitlines()[1:]]
+    assert lines == ["│ one", "│ t       wo", "│ three", "│ ", "│ four", "│ fünf", "│ 100%"]
+
+
+def test_standard_error_is_set_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = colourful(monkeypatch, "plain", "\x1b[31mred\x1b[m rest", stream="stderr")
+    ends = [line.partition("┃ \x1b[0m")[2] for line in out.splitlines()]
+    assert ends == ["\x1b[33mplain\x1b[0m", "\x1b[31mred\x1b[0m\x1b[33m rest\x1b[0m"]
+
+
 def test_how_long_a_run_took_counts_from_its_first_attempt() -> None:
     lines = text_of(
         about_run(events.RunStarted, 0, attempt=1, lateness=0),

@@ -182,8 +182,8 @@ async def schedule_crontab(
     ]
 
 
-def _say(show: Show, job: str, stream: Stream, line: str) -> None:
-    show.output(job, current_run().run_id, stream, line)
+def _say(show: Show, job: str, stream: Stream, lines: list[str]) -> None:
+    show.output(job, current_run().run_id, stream, lines)
 
 
 def commands_of(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Command]], list[Problem]]:

@@ -14,6 +14,7 @@ from typing import IO, Any, Final, Protocol, final
 import attrs
 import pendulum
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -83,7 +84,7 @@ class Show(Protocol):
 
     def problem(self, path: str, problem: Problem) -> None: ...
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None: ...
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None: ...
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None: ...
     def event(self, event: events.Event) -> None: ...
     def stopping(self, reason: str, running: int, grace: float) -> None: ...
     def summary(self, seconds: float) -> None: ...
@@ -129,6 +130,9 @@ _GLYPHS: Final = {
     "start": "▶", "ok": "✔", "failed": "✘", "cancelled": "■", "skipped": "»", "retry": "↻", "note": "·",
     "stdout": "│", "stderr": "┃",
 }  # fmt: skip
+_STREAM_STYLES: Final = {"stdout": "dim", "stderr": "yellow"}
+# Stands for a line while what is around it is worked out.
+_BODY: Final = "\ue000"
 _ASCII: Final = {
     "start": ">", "ok": "+", "failed": "x", "cancelled": "#", "skipped": "-", "retry": "~", "note": "*",
     "stdout": "|", "stderr": "!",
@@ -191,6 +195,8 @@ class TextShow:
         self._date: pendulum.Date | None = None
         self._styles: dict[str, str] = {}
         self._width = _NARROWEST_NAME
+        self._second = ""
+        self._heads: dict[tuple[str, str], tuple[str, str]] = {}
         self._glyphs = _GLYPHS if "utf" in self.console.encoding else _ASCII
 
     # --- before -------------------------------------------------------------------------------------------------
@@ -234,12 +240,44 @@ class TextShow:
 
     # --- meanwhile ----------------------------------------------------------------------------------------------
 
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None:
-        body = Text.from_ansi(line)
-        body.plain = printable(body.plain.expandtabs())
-        if stream == "stderr":
-            body.stylize_before("yellow")
-        self._line(pendulum.now(self._tz), job, stream, "yellow" if stream == "stderr" else "dim", body)
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None:
+        at = pendulum.now(self._tz)
+        head, tail = self._around(at, job, stream)
+        plain: list[str] = []
+        for line in lines:
+            text = line.expandtabs()
+            # Nothing is worked out for a line that goes to the terminal as it is: a command may write very many.
+            if text.isprintable():
+                plain.append(f"{head}{text}{tail}\n")
+                continue
+            self._raw(plain)
+            plain.clear()
+            body = Text.from_ansi(line)
+            body.expand_tabs(8)
+            body.plain = printable(body.plain)
+            if stream == "stderr":
+                body.stylize_before("yellow")
+            self._line(at, job, stream, _STREAM_STYLES[stream], body)
+        self._raw(plain)
+
+    def _around(self, at: pendulum.DateTime, job: str, stream: str) -> tuple[str, str]:
+        """What stands before and behind a line of output, ready to be written."""
+        self._new_day(at)
+        second = f"{at:%H:%M:%S}"
+        if self._second != second:
+            self._second = second
+            self._heads.clear()
+        if (job, stream) not in self._heads:
+            body = Text(_BODY, style="yellow" if stream == "stderr" else "")
+            with self.console.capture() as capture:
+                self._line(at, job, stream, _STREAM_STYLES[stream], body)
+            head, _, tail = capture.get().removesuffix("\n").rpartition(_BODY)
+            self._heads[job, stream] = head, tail
+        return self._heads[job, stream]
+
+    def _raw(self, lines: Sequence[str]) -> None:
+        if lines:
+            self.console.print(Segments([Segment("".join(lines))]), soft_wrap=True, end="")
 
     def event(self, event: events.Event) -> None:
         at = event.at.in_timezone(self._tz)
@@ -275,10 +313,13 @@ class TextShow:
             words += f" {seconds_text(grace)} to finish" if grace else ""
         self._line(pendulum.now(self._tz), "", "note", "bold", Text(words, style="bold"))
 
-    def _line(self, at: pendulum.DateTime, job: str, mark: str, style: str, body: Text) -> None:
+    def _new_day(self, at: pendulum.DateTime) -> None:
         if at.date() != self._date:
             self._date = at.date()
             self.console.print(Text(f"── {at:%A, %Y-%m-%d} ──", style="dim"))
+
+    def _line(self, at: pendulum.DateTime, job: str, mark: str, style: str, body: Text) -> None:
+        self._new_day(at)
         text = Text.assemble(
             (f"{at:%H:%M:%S}  ", "dim"),
             (f"{job:<{self._width}}  ", self._styles.get(job, "")),
@@ -341,10 +382,15 @@ class JsonShow:
         self._on_lost = on_lost
 
     def write(self, event: str, at: pendulum.DateTime | None = None, **fields: Any) -> None:
+        self._write(_json(self._row(event, at, **fields)) + "\n")
+
+    def _row(self, event: str, at: pendulum.DateTime | None, **fields: Any) -> dict[str, Any]:
         moment = pendulum.now(self._tz) if at is None else at.in_timezone(self._tz)
-        row = {"event": event, "at": moment.isoformat(), **fields}
+        return {"event": event, "at": moment.isoformat(), **fields}
+
+    def _write(self, text: str) -> None:
         try:
-            self._file.write(json.dumps(row, ensure_ascii=True, default=str) + "\n")
+            self._file.write(text)
             self._file.flush()
         except OSError as error:
             silence_stdout()
@@ -359,8 +405,10 @@ class JsonShow:
             following = None if job.next_run is None else job.next_run.in_timezone(self._tz).isoformat()
             self.write("job", now, job=job.name, schedule=job.schedule, next=following, what=job.what, line=job.line)
 
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None:
-        self.write("output", job=job, run_id=run_id, stream=stream, line=line)
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None:
+        # Once for all of them but the line: a command may write very many.
+        head = _json(self._row("output", None, job=job, run_id=run_id, stream=stream))[:-1]
+        self._write("".join(f'{head}, "line": {_json(line)}}}\n' for line in lines))
 
     def event(self, event: events.Event) -> None:
         seconds = self.tallies.count(event)
@@ -382,6 +430,9 @@ class JsonShow:
     def summary(self, seconds: float) -> None:
         jobs = {name: dict(tally.outcomes) for name, tally in self.tallies.by_job.items() if name and tally.outcomes}
         self.write("summary", seconds=round(seconds, 6), total=dict(self.tallies.total()), jobs=jobs)
+
+
+_json: Final = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
 
 def _snake(name: str) -> str:
