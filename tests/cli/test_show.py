@@ -112,6 +112,25 @@ def test_lines_that_need_care_stay_in_their_order() -> None:
     assert lines == ["│ one", "│ t       wo", "│ three", "│ ", "│ four", "│ fünf", "│ 100%"]
 
 
+def test_of_what_a_command_does_to_a_terminal_colours_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = colourful(
+        monkeypatch,
+        "\x1b[31mred\x1b[m",
+        "\x1b[2J\x1b[H\x1b]0;title\x07screen\x1b(B\x1b7",
+        "\x1b]8;;https://example.org/\x1b[2J\x1b\\link\x1b]8;;\x1b\\",
+        "\x1b\x1b[K[2Jmade of two",
+        "half\x1b[",
+        # More digits than Python turns into a number.
+        f"\x1b[{'1' * 5000}mlong",
+        "a\tb\x1b[32m\tc\x1b[m",
+    )
+    ends = [line.partition("│ \x1b[0m")[2] for line in out.splitlines()]
+    assert ends == [
+        "\x1b[31mred\x1b[0m", "screen", "?]8;;https://example.org/?\\link", "?[2Jmade of two", "half?[", "long",
+        "a       b\x1b[32m       \x1b[0m\x1b[32mc\x1b[0m",
+    ]  # fmt: skip
+
+
 def test_standard_error_is_set_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     out = colourful(monkeypatch, "plain", "\x1b[31mred\x1b[m rest", stream="stderr")
     ends = [line.partition("┃ \x1b[0m")[2] for line in out.splitlines()]

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -131,6 +132,11 @@ _GLYPHS: Final = {
     "stdout": "│", "stderr": "┃",
 }  # fmt: skip
 _STREAM_STYLES: Final = {"stdout": "dim", "stderr": "yellow"}
+# What commands write to a terminal: colours in the first group, else anything with an end, or no more than its begin.
+_ESCAPE: Final = re.compile(
+    r"(\x1b\[[0-9;]{0,64}m) | \x1b\[[0-?]*[ -/]*[@-~] | \x1b\][^\x07\x1b]*(?:\x07|\x1b\\) | \x1b[ -/]*[0-Z^-~] | \x1b",
+    re.VERBOSE,
+)
 # Stands for a line while what is around it is worked out.
 _BODY: Final = "\ue000"
 _ASCII: Final = {
@@ -252,7 +258,7 @@ class TextShow:
                 continue
             self._raw(plain)
             plain.clear()
-            body = Text.from_ansi(line)
+            body = Text.from_ansi(_ESCAPE.sub(_colour_or_nothing, line))
             body.expand_tabs(8)
             body.plain = printable(body.plain)
             if stream == "stderr":
@@ -348,6 +354,11 @@ class TextShow:
         runs = sum(count for status, count in total.items() if status != "skipped")
         counted = f"{runs} run{'' if runs == 1 else 's'}"
         self.console.print(Text.assemble((counted, "bold"), f" in {seconds_text(seconds)}"))
+
+
+def _colour_or_nothing(escape: re.Match[str]) -> str:
+    # The cursor and the screen are ours, and what a link leads to could hide more of them.
+    return escape[1] or ("?" if escape[0] == "\x1b" else "")
 
 
 _ORDER: Final = ("succeeded", "failed", "timed_out", "cancelled", "interrupted", "skipped")
