@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import attrs
 import pendulum
 import pytest
 
@@ -183,6 +184,19 @@ def test_the_summary_counts_by_job() -> None:
         ["dump", "1", "12", "4", "s"],
         ["1", "run", "in", "1", "m", "5", "s"],
     ]
+
+
+def test_names_that_would_move_the_cursor_do_not() -> None:
+    file = io.StringIO()
+    show = TextShow("Europe/Berlin", file=file)
+    evil = "a\x1b[2J\nb"
+    show.start(evil, [Planned(name=evil, schedule="@daily", next_run=NOON, what="x")], NOON)
+    show.output(evil, 7, "stdout", ["line"])
+    show.event(attrs.evolve(about_run(events.RunStarted, 0, attempt=1, lateness=0), job_name=evil))
+    show.event(attrs.evolve(about_run(events.RunFinished, 0, attempt=1, status=RunStatus.SUCCEEDED), job_name=evil))
+    show.summary(1)
+    assert "\x1b" not in file.getvalue()
+    assert file.getvalue().count("a?[2J?b") == 6
 
 
 def test_json_of_an_event() -> None:

@@ -209,7 +209,7 @@ class TextShow:
 
     def problem(self, path: str, problem: Problem) -> None:
         is_error = problem.severity == "error"
-        text = Text(f"{path}:{problem.line}:{problem.column}: ", style="bold")
+        text = Text(f"{printable(path)}:{problem.line}:{problem.column}: ", style="bold")
         text.append(f"{problem.severity}: ", style="bold red" if is_error else "yellow")
         text.append(f"{problem.field}: {problem.message}", style="not bold")
         if is_error:
@@ -218,11 +218,12 @@ class TextShow:
 
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None:
         self._date = now.date()
-        self._width = max([_NARROWEST_NAME, *(len(job.name) for job in jobs)])
+        self._width = max([_NARROWEST_NAME, *(len(printable(job.name)) for job in jobs)])
         for index, job in enumerate(jobs):
             self._styles[job.name] = _COLOURS[index % len(_COLOURS)]
         self.console.print(
-            Text.assemble((title, "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")), soft_wrap=True
+            Text.assemble((printable(title), "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")),
+            soft_wrap=True,
         )
         self.console.print()
         table = new_table("job", "schedule", "next", "in", "what")
@@ -235,7 +236,7 @@ class TextShow:
             # Without a next time so soon: it was for the start, and is on its way.
             following = "" if job.next_run is None else _near(job.next_run, now)
             left = 0 if job.next_run is None else round(job.next_run.timestamp() - now.timestamp())
-            name = Text(job.name, style=self._styles[job.name])
+            name = Text(printable(job.name), style=self._styles[job.name])
             what = Text(printable(job.what), style="dim")
             table.add_row(name, job.schedule, following, seconds_text(left) if left > 0 else "now", what)
         self.console.print(table)
@@ -328,7 +329,7 @@ class TextShow:
         self._new_day(at)
         text = Text.assemble(
             (f"{at:%H:%M:%S}  ", "dim"),
-            (f"{job:<{self._width}}  ", self._styles.get(job, "")),
+            (f"{printable(job):<{self._width}}  ", self._styles.get(job, "")),
             (f"{self._glyphs[mark]} ", style),
             body,
         )
@@ -348,7 +349,9 @@ class TextShow:
                 if name and tally.outcomes:
                     counts = [_count(tally.outcomes[status], status) for status in columns]
                     longest = seconds_text(tally.longest) if tally.longest else ""
-                    table.add_row(Text(name, style=self._styles.get(name, "")), *counts, Text(longest, style="dim"))
+                    table.add_row(
+                        Text(printable(name), style=self._styles.get(name, "")), *counts, Text(longest, style="dim")
+                    )
             self.console.print(table)
             self.console.print()
         runs = sum(count for status, count in total.items() if status != "skipped")
