@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -185,6 +186,17 @@ async def test_what_ignores_the_request_is_killed_in_bounded_time() -> None:
     text = "trap '' TERM; sh -c 'echo $$; while :; do sleep 0.05; done' & echo $$; wait"
     seconds = await cancelled_once(text, lines, 2, kill_after=0.2)
     assert 0.2 <= seconds < 5
+    assert [pid for _, pid in lines.got if is_running(int(pid))] == []
+
+
+async def test_the_group_is_ended_even_if_no_file_can_be_opened_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more_files(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    lines = Lines()
+    monkeypatch.setattr(_process.Path, "glob", no_more_files)
+    text = "trap '' TERM; sh -c 'echo $$; while :; do sleep 0.05; done' & echo $$; wait"
+    await cancelled_once(text, lines, 2, kill_after=0.2)
     assert [pid for _, pid in lines.got if is_running(int(pid))] == []
 
 

@@ -7,6 +7,7 @@ crontabs start daemons. On cancellation nothing of the group is spared.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -220,14 +221,15 @@ def _is_alive(group: int) -> bool:
     if not _signal_group(group, 0):
         return False
     states = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
+    try:
+        for path in Path("/proc").glob("[0-9]*/stat"):
             # pid (name) state parent group …; the name may hold spaces and parentheses.
-            state, _parent, its_group = path.read_bytes().rpartition(b")")[2].split()[:3]
-        except (OSError, ValueError):  # it is gone
-            continue
-        if int(its_group) == group:
-            states.append(state)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError, ValueError):  # it is gone
+                state, _parent, its_group = path.read_bytes().rpartition(b")")[2].split()[:3]
+                if int(its_group) == group:
+                    states.append(state)
+    except OSError:  # too many files are open to look; what might be there is ended
+        return True
     # Without /proc, as on macOS, a signal that found somebody is all there is to know.
     return not states or any(state not in {b"Z", b"X"} for state in states)
 
