@@ -30,6 +30,7 @@ from trioschedule.cli._show import seconds_text
         (["crontab"], 2, "FILE"),
         (["crontab", "/no/such/crontab"], 3, "/no/such/crontab"),
         (["crontab", "/"], 1, "cannot be read"),
+        (["crontab", ""], 2, "FILE must be the path of a crontab, not ''"),
         (["crontab", "/no/such/crontab", "--for", "soon"], 2, "--for"),
         (["crontab", "/no/such/crontab", "--for", "0s"], 2, "--for"),
         (["crontab", "/no/such/crontab", "--overlap", "never"], 2, "never"),

@@ -200,6 +200,8 @@ def _read_crontab(
     """The crontab, its problems reported, and those of its lines that can be run."""
     if sys.platform == "win32":
         raise CommandLineError("crontabs need process groups and a shell, which Windows does not have", FAILED)
+    if not file:  # Path("") is this directory
+        raise CommandLineError("FILE must be the path of a crontab, not ''")
     try:
         data = Path(file).read_bytes()
     except FileNotFoundError:
