@@ -237,7 +237,9 @@ def test_a_reader_that_leaves_ends_it_quietly(crontab, tmp_path: Path) -> None:
 LONG = ["next", "@daily", "-n", "2000"]
 
 
-@pytest.mark.parametrize("arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"]])
+@pytest.mark.parametrize(
+    "arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"], ["check", "./crontab"]]
+)
 def test_a_reader_who_has_seen_enough_is_no_error(arguments: list[str], crontab, tmp_path: Path) -> None:
     crontab("@reboot true")
     ours, theirs = os.pipe()
@@ -249,7 +251,9 @@ def test_a_reader_who_has_seen_enough_is_no_error(arguments: list[str], crontab,
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk here that is always full")
-@pytest.mark.parametrize("arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"]])
+@pytest.mark.parametrize(
+    "arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"], ["check", "./crontab"]]
+)
 def test_a_full_disk_is_an_error(arguments: list[str], crontab, tmp_path: Path) -> None:
     crontab("@reboot true")
     with open("/dev/full", "w") as full, Cli(*arguments, cwd=tmp_path, stdout=full.fileno()) as cli:
