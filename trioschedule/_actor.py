@@ -62,8 +62,8 @@ class Request(Generic[T]):
     value: T
 
     def __init__(self, call: Callable[..., T], args: tuple[Any, ...]) -> None:
-        self.call = call
-        self.args = args
+        self.call: Callable[..., T] = call
+        self.args: tuple[Any, ...] = args
         self.error: Exception | None = None
 
     def unwrap(self) -> T:
