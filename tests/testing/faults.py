@@ -123,17 +123,17 @@ TRIGGER_FAULTS = (
     ),
     Fault(
         "the month's last day is the one before",
-        "triggers._calendar:_monthly", "length + 1 + day", "length + day",
+        "triggers._monthly:_mask", "length + 1 + day", "length + day",
         "definition", lambda: Monthly("last", at="12:00", tz="UTC"),
     ),
     Fault(
         "a missing 31st is always the 30th",
-        "triggers._calendar:_monthly", "min(max(wanted, 1), length)", "min(max(wanted, 1), 30)",
+        "triggers._monthly:_mask", "min(max(wanted, 1), length)", "min(max(wanted, 1), 30)",
         "definition", lambda: Monthly(31, at="12:00", tz="UTC", missing="last"),
     ),
     Fault(
         "the week begins a day late",
-        "triggers._calendar:_weekly", "(_WEEKDAYS.index(day) + 1) % 7", "(_WEEKDAYS.index(day) + 2) % 7",
+        "triggers._calendar:_weekly", "(WEEKDAYS.index(day) + 1) % 7", "(WEEKDAYS.index(day) + 2) % 7",
         "definition", lambda: Weekly("mon", at="12:00", tz="UTC"),
     ),
     Fault(

@@ -80,7 +80,7 @@ def _wall_time(word: str, rest: Sequence[str], text: str, policy: Policy) -> _Ma
         case "monthly" if len(rest) >= 2:
             dates = [int(day) if re.fullmatch("-?[0-9]+", day) else day for day in _listed(rest[:1])]
             times = _listed(rest[1:])
-            return lambda tz, gap, fold: Monthly(*dates, at=times, tz=tz, **_policies(gap, fold))  # type: ignore[arg-type]
+            return lambda tz, gap, fold: Monthly(*dates, at=times, tz=tz, **_policies(gap, fold))
         case "every" | "@every" | "daily" | "weekly" | "monthly":
             return None
     if not (word.startswith("@") or len(text.split()) >= 4):
