@@ -18,7 +18,18 @@ LONGEST_FILE = 500
 LONGEST_FUNCTION = 60
 
 #: Needed by one feature or one extra only: nobody else should wait for them, or need them installed.
-LAZY = ["croniter", "cyclopts", "hypothesis", "psycopg", "pytest", "rich", "sqlite3", "trio_parallel"]
+LAZY = [
+    "astral",
+    "croniter",
+    "cyclopts",
+    "dateutil.rrule",  # Of dateutil itself, pendulum imports some.
+    "hypothesis",
+    "psycopg",
+    "pytest",
+    "rich",
+    "sqlite3",
+    "trio_parallel",
+]
 
 
 def relative(path: Path) -> str:

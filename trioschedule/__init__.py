@@ -26,12 +26,29 @@ from ._runs import ErrorContext, Run
 from ._scheduler import Scheduler, SchedulerStatistics, open_scheduler
 from ._spec import Abort, JobOptions, JobSpec, Misfire, Overlap, Retention, Retry, Snooze, Unique, exponential
 from ._util import publish
-from .triggers import After, At, Cron, Daily, Delay, Every, Manual, Monthly, Trigger, Weekly, upcoming
+from .triggers import (
+    After,
+    At,
+    CalendarInterval,
+    Cron,
+    Daily,
+    Delay,
+    Every,
+    Hours,
+    Manual,
+    Monthly,
+    RRule,
+    Sun,
+    Trigger,
+    Weekly,
+    upcoming,
+)
 
 __all__ = [
     "Abort",
     "After",
     "At",
+    "CalendarInterval",
     "Cron",
     "Daily",
     "Delay",
@@ -40,6 +57,7 @@ __all__ = [
     "Every",
     "Explanation",
     "Group",
+    "Hours",
     "Job",
     "JobCancelledError",
     "JobDoneError",
@@ -57,6 +75,7 @@ __all__ = [
     "Overlap",
     "Queue",
     "QueueInfo",
+    "RRule",
     "Registry",
     "Retention",
     "Retry",
@@ -69,6 +88,7 @@ __all__ = [
     "SchedulerStatistics",
     "Snooze",
     "StoreError",
+    "Sun",
     "Trigger",
     "TrioscheduleError",
     "Unique",

@@ -74,7 +74,7 @@ def test_exit_codes(arguments: list[str], code: int, words: str, capsys: pytest.
         (["next", "@daily", "--from", "0002-01-01"], "--from must be after the year 2, not '0002-01-01': give"),
         (["next", "@daily", "--seconds", "last"], "SCHEDULE must have six fields with --seconds last, '@daily' stands"),
         (["next", "every 5 min"], "SCHEDULE must be a length of time, not '5 min': give text such as '90s'"),
-        (["next", "monthly x 18:00"], "SCHEDULE: days must be 1 to 31, -1 (last) to -31 or 'last', not 'x'"),
+        (["next", "monthly x 18:00"], "SCHEDULE: days must be days of a month, 'x' is none"),
         (["next", "daily 25"], "SCHEDULE: times must be local times, not '25': give local times such as '07:00'"),
     ],
 )

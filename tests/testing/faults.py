@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from trioschedule.triggers import Cron, Daily, Every, Manual, Monthly, Trigger, Weekly
+from trioschedule.triggers import (
+    CalendarInterval,
+    Cron,
+    Daily,
+    Every,
+    Hours,
+    Manual,
+    Monthly,
+    RRule,
+    Sun,
+    Trigger,
+    Weekly,
+)
 
 NEW_YORK = "America/New_York"
 
@@ -123,18 +135,54 @@ TRIGGER_FAULTS = (
     ),
     Fault(
         "the month's last day is the one before",
-        "triggers._calendar:_monthly", "length + 1 + day", "length + day",
+        "triggers._monthly:_mask", "length + 1 + day", "length + day",
         "definition", lambda: Monthly("last", at="12:00", tz="UTC"),
     ),
     Fault(
         "a missing 31st is always the 30th",
-        "triggers._calendar:_monthly", "min(max(wanted, 1), length)", "min(max(wanted, 1), 30)",
+        "triggers._monthly:_mask", "min(max(wanted, 1), length)", "min(max(wanted, 1), 30)",
         "definition", lambda: Monthly(31, at="12:00", tz="UTC", missing="last"),
     ),
     Fault(
         "the week begins a day late",
-        "triggers._calendar:_weekly", "(_WEEKDAYS.index(day) + 1) % 7", "(_WEEKDAYS.index(day) + 2) % 7",
+        "triggers._calendar:_weekly", "(WEEKDAYS.index(day) + 1) % 7", "(WEEKDAYS.index(day) + 2) % 7",
         "definition", lambda: Weekly("mon", at="12:00", tz="UTC"),
+    ),
+    Fault(
+        "of a kind of day, one too many is counted",
+        "triggers._monthly:_nth_day", "left, found = abs(named.nth), None", "left, found = abs(named.nth) + 1, None",
+        "definition", lambda: Monthly("2nd tue", at="12:00", tz="UTC"),
+    ),
+    Fault(
+        "an interval's month never has more than 28 days",
+        "triggers._interval:_Dates._month_day", "min(start.day, length)", "min(start.day, 28)",
+        "definition", lambda: CalendarInterval(months=1, start="2000-01-31", at="12:00", tz="UTC"),
+    ),
+    Fault(
+        "hours hold their end",
+        "triggers._hours:Hours._covers", "passed < self._length", "passed <= self._length",
+        "definition", lambda: hourly() & Hours("09:00", "17:00", days="mon-fri", tz=NEW_YORK),
+    ),
+    Fault(
+        "hours go on over a change of the zone",
+        "triggers._hours:Hours.last_within", "min(self._end_of(wall) - segment.offset, segment.end)",
+        "(self._end_of(wall) - segment.offset)",
+        "constancy", lambda: Every("30m", start="2001-01-01T00:00Z") - Hours("00:00", "03:30", tz=NEW_YORK),
+    ),
+    Fault(
+        "a sunset is looked for two days late",
+        "triggers._sun:Sun.next_us", "// DAY - 1", "// DAY + 1",
+        "constancy", lambda: Sun("sunset", 40.7, -74.0),
+    ),
+    Fault(
+        "a rule's weeks begin with its start",
+        "triggers._rrule_days:_first_week", "(start.weekday() - rule.wkst) % 7", "0",
+        "definition", lambda: RRule("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,SU", start="2001-01-04T12:00", tz="UTC"),
+    ),
+    Fault(
+        "a rule comes once more than its COUNT",
+        "triggers._rrule_days:Walls._counted", "found.nth(passed + count - 1)", "found.nth(passed + count)",
+        "definition", lambda: RRule("FREQ=DAILY;COUNT=9", start="2001-02-20T12:00", tz="UTC"),
     ),
     Fault(
         "the day fields are joined by and",

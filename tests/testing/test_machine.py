@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from tests.testing.faults import MACHINE_FAULTS, planted
@@ -40,9 +40,20 @@ TestAsItIs.settings = settings(examples(80), stateful_step_count=20)
 
 @pytest.mark.parametrize("fault", MACHINE_FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_caught(fault):
-    with planted(fault), pytest.raises(AssertionError) as caught:
-        run_state_machine_as_test(SchedulerMachine, settings=ENOUGH)
-    assert fault.caught_by in str(caught.value)
+    """By every search; and what is documented is what one of them says.
+
+    A fault may show in two ways. Which comes first depends on the modules that are loaded, even without chance:
+    hypothesis tries the constants that it finds in them.
+    """
+    said = []
+    for number in range(8):
+        machine = seed(number)(type("Machine", (SchedulerMachine,), {}))
+        with planted(fault), pytest.raises(AssertionError) as caught:
+            run_state_machine_as_test(machine, settings=ENOUGH)
+        said.append(str(caught.value))
+        if fault.caught_by in said[-1]:
+            return
+    pytest.fail(f"of the fault it is said: {said}")
 
 
 def test_the_faults_are_listed_in_the_documentation():

@@ -196,6 +196,19 @@ def test_cron_lines_shrink_to_stars():
         ts.cron_expressions(seconds=True)
 
 
+def test_recurrence_rules_are_read_and_shrink():
+    refused = 0
+    for text in drawn(ts.recurrence_rules(), 300):
+        try:
+            trioschedule.RRule(text, start="2016-02-29T09:30")
+        except ValueError as error:
+            assert "that exist" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused < 100
+    assert simplest(ts.recurrence_rules()) == "FREQ=DAILY"
+    assert "BYSETPOS" in simplest(ts.recurrence_rules(), lambda text: "BYSETPOS" in text and "COUNT" in text)
+
+
 def with_parts(trigger):
     yield trigger
     for part in parts_of(trigger):
@@ -203,13 +216,14 @@ def with_parts(trigger):
 
 
 def test_every_kind_of_trigger_is_drawn():
-    kinds = {name for name in trioschedule.triggers.__dict__ if name[0].isupper()} - {"Trigger"}
+    # Not a trigger, but part of `During`.
+    kinds = {name for name in trioschedule.triggers.__dict__ if name[0].isupper()} - {"Trigger", "Hours"}
 
     def drawn_kinds(strategy):
-        return {type(part).__name__ for trigger in drawn(strategy) for part in with_parts(trigger)}
+        return {type(part).__name__ for trigger in drawn(strategy, 400) for part in with_parts(trigger)}
 
     assert drawn_kinds(ts.triggers()) == kinds
-    assert drawn_kinds(ts.triggers(max_leaves=1)) == kinds - {"Union", "Intersection", "Difference", "Window"}
+    assert drawn_kinds(ts.triggers(max_leaves=1)) == kinds - {"Union", "Intersection", "Difference", "During", "Window"}
 
 
 @given(ts.triggers(), ts.instants())

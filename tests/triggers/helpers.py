@@ -9,7 +9,20 @@ import zoneinfo
 
 from hypothesis import settings, strategies as st
 
-from trioschedule.triggers import After, At, Cron, Daily, Difference, Every, Monthly, Weekly
+from trioschedule.triggers import (
+    After,
+    At,
+    CalendarInterval,
+    Cron,
+    Daily,
+    Difference,
+    Every,
+    Hours,
+    Monthly,
+    RRule,
+    Sun,
+    Weekly,
+)
 
 US = 1_000_000
 MINUTE = 60
@@ -164,7 +177,7 @@ def _wall(draw):
 
 @st.composite
 def leaves(draw, *, combinable: bool = True, bound: bool = False):
-    kind = draw(st.sampled_from([At, After, Every, Daily, Weekly, Monthly, Cron]))
+    kind = draw(st.sampled_from([At, After, Every, Daily, Weekly, Monthly, Cron, CalendarInterval, RRule, Sun]))
     if kind is At:
         return At(draw(_isos()), tz=draw(st.none() | zones))
     if kind is After:
@@ -176,6 +189,11 @@ def leaves(draw, *, combinable: bool = True, bound: bool = False):
             {"end": draw(_isos("2030-01-02T00:00+00:00", "2035-01-01T00:00+00:00"))} if draw(st.booleans()) else {}
         )
         return Every(period, **({} if origin is None else {origin: draw(_isos())}), **given_end)
+    if kind is Sun:
+        event = draw(st.sampled_from(["sunrise", "noon", "dusk"]))
+        return Sun(
+            event, draw(st.integers(-89, 89)), draw(st.floats(-180, 180)), offset=draw(st.sampled_from(["0s", "-1h"]))
+        )
     options = _wall(draw)
     if bound:
         options.setdefault("tz", "Europe/Berlin")
@@ -184,8 +202,17 @@ def leaves(draw, *, combinable: bool = True, bound: bool = False):
     if kind is Weekly:
         days = draw(st.lists(st.sampled_from(["mon", "Tuesday", "SUN", "fri"]), min_size=1, max_size=3))
         return Weekly(*days, at=draw(times | st.lists(times, min_size=1, max_size=2)), **options)
+    if kind is CalendarInterval:
+        start = draw(st.dates(dt.date(2000, 1, 1), dt.date(2030, 1, 1)) | (st.nothing() if bound else st.none()))
+        length = draw(st.sampled_from([{"months": 1}, {"years": 2}, {"days": 5}, {"weeks": 3}]))
+        return CalendarInterval(**length, start=start, at=draw(times), **options)
+    if kind is RRule:
+        start = draw(st.dates(dt.date(2000, 1, 1), dt.date(2030, 1, 1)) | (st.nothing() if bound else st.none()))
+        text = draw(st.sampled_from(["FREQ=DAILY;INTERVAL=3", "FREQ=MONTHLY;BYDAY=-1FR", "FREQ=WEEKLY;COUNT=9"]))
+        return RRule(text, start=start and f"{start}T{draw(times)}", **options)
     if kind is Monthly:
-        days = draw(st.lists(st.integers(1, 31) | st.integers(-31, -1) | st.just("last"), min_size=1, max_size=3))
+        named = st.sampled_from(["last", "2nd tue", "last fri", "5th sun", "2nd last business day"])
+        days = draw(st.lists(st.integers(1, 31) | st.integers(-31, -1) | named, min_size=1, max_size=3))
         return Monthly(*days, at=draw(times), missing=draw(st.sampled_from(["skip", "last"])), **options)
     expression = draw(st.sampled_from(["*/5 * * * *", "0 9 * * mon-fri", "30 2 l * fri#2", "@daily", "15 10 15w * *"]))
     return Cron(expression, day=draw(st.sampled_from(["or", "vixie"])), **options)
@@ -201,6 +228,8 @@ def triggers(*, bound: bool = False):
             pairs.map(lambda pair: pair[0] | pair[1])
             | pairs.map(lambda pair: pair[0] & pair[1])
             | pairs.map(lambda pair: pair[0] - pair[1])
+            | inner.map(lambda trigger: trigger - Hours("22:00", "06:00", days="sat-sun", tz="Asia/Tokyo"))
+            | inner.map(lambda trigger: trigger & Hours("09:00", "17:00", tz="America/St_Johns"))
             | st.builds(
                 Difference, inner, dates, st.sampled_from(["UTC", "Asia/Tokyo"]) if bound else st.none() | zones
             )

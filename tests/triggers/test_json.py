@@ -109,10 +109,29 @@ anything = st.recursive(
     max_leaves=8,
 )
 kinds = st.sampled_from(
-    ["at", "after", "delay", "every", "daily", "weekly", "monthly", "cron", "union", "difference", "window"]
+    [
+        *("at", "after", "delay", "every", "daily", "weekly", "monthly", "cron", "union", "difference", "window"),
+        *("calendar_interval", "rrule", "sun", "during"),
+    ]
 )
 names = st.sampled_from(
-    ["when", "delay", "period", "times", "days", "at", "expression", "triggers", "trigger", "without", "tz", "start"]
+    [
+        *(
+            "when",
+            "delay",
+            "period",
+            "times",
+            "days",
+            "at",
+            "expression",
+            "triggers",
+            "trigger",
+            "without",
+            "tz",
+            "start",
+        ),
+        *("months", "anchor", "holidays", "event", "latitude", "longitude", "offset", "hours"),
+    ]
 )
 
 

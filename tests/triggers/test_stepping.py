@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from trioschedule.triggers import After, Cron, Daily, Every, bind, next_us, stepped
+from trioschedule.triggers import After, Cron, Daily, Every, Hours, bind, next_us, stepped
 
 US = 1_000_000
 HOUR = 3600 * US
@@ -65,3 +65,16 @@ def test_a_trigger_of_one_kind_is_moved_or_left():
 def test_what_has_nothing_left_ends():
     once = bind(After(minutes=5), NOON, "UTC") & bind(Every(minutes=5, start="2030-01-01T00:00Z"), NOON, "UTC")
     assert stepped(once, HOUR, NOON + HOUR) == (None, NOON + HOUR - 1)
+
+
+@given(st.integers(1, 90), st.integers(0, 300), st.integers(-400, 400).filter(bool))
+def test_within_hours_and_out_of_hours_the_rhythm_is_kept(every, minutes, delta):
+    opening = Hours("09:00", "17:00", tz="UTC")
+    for trigger in (Every(minutes=every) & opening, Every(minutes=every) - opening):
+        bound = bind(trigger, NOON, "UTC")
+        due = next_us(bound, NOON + minutes * 60 * US)
+        changed, after = stepped(bound, delta * 60 * US, due)
+        found = next_us(changed, after)
+        first = due + delta * 60 * US
+        assert found >= first
+        assert (found - first) % (every * 60 * US) == 0

@@ -181,7 +181,12 @@ def test_the_last_day_has_two_names_and_one_value():
         (lambda: Monthly(0, at="09:00"), ValueError, "days must be 1 to 31"),
         (lambda: Monthly(32, at="09:00"), ValueError, "days must be 1 to 31"),
         (lambda: Monthly(True, at="09:00"), TypeError, "days must be ints"),
-        (lambda: Monthly("first", at="09:00"), TypeError, "days must be ints"),
+        (
+            lambda: Monthly("first", at="09:00"),
+            ValueError,
+            "days must be days of a month, 'first' is none: .*'2nd tue'",
+        ),
+        (lambda: Monthly(1.5, at="09:00"), TypeError, "days must be ints or text, not 1.5: 1 to 31"),
         (lambda: Monthly(1, at="09:00", missing="first"), ValueError, "missing must be"),
         (lambda: Daily("07:00") | Delay("5m"), TypeError, "triggers must not be Delay"),
         (lambda: Delay("5m") & Daily("07:00"), TypeError, "triggers must not be Delay"),

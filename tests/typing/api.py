@@ -6,6 +6,7 @@ A wrong call must be an error of theirs (each `type: ignore` is one, and an unus
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, assert_type
 
 import pendulum
@@ -14,25 +15,30 @@ import trio
 from trioschedule import (
     After,
     At,
+    CalendarInterval,
     Cron,
     Daily,
     Delay,
     ErrorContext,
     Every,
     Group,
+    Hours,
     Job,
     JobQuery,
     JobSpec,
     JobStatus,
     Manual,
     Misfire,
+    Monthly,
     Overlap,
     Registry,
     Retention,
     Retry,
+    RRule,
     Run,
     RunStatus,
     Scheduler,
+    Sun,
     Trigger,
     Unique,
     commands,
@@ -42,6 +48,7 @@ from trioschedule import (
     open_scheduler,
     upcoming,
 )
+from trioschedule.triggers import Difference, During, Intersection
 
 
 async def number(a: int, b: str) -> int:
@@ -245,6 +252,15 @@ def triggers() -> None:
     assert_type(upcoming(both, 3, after=pendulum.now()), list[pendulum.DateTime])
     assert_type(At("2030-01-01T00:00Z").next_after(pendulum.now()), pendulum.DateTime | None)
     Every(fortnights=1)  # type: ignore[call-arg]
+    hours = Hours("09:00", "17:00", days="mon-fri")
+    assert_type(Every(minutes=5) & hours, During)
+    assert_type(hours & Every(minutes=5), During)
+    assert_type(Every(minutes=5) & Daily("07:00"), Intersection)
+    assert_type(Every(minutes=5) - hours - {date(2027, 12, 24)}, Difference)
+    assert_type(CalendarInterval(months=1, at="09:00").start, date | None)
+    Monthly("2nd tue", "last", 15, at="09:00", holidays={date(2027, 12, 24)})
+    Sun("moonrise", 52.5, 13.4)  # type: ignore[arg-type]
+    RRule("FREQ=DAILY", start="2027-01-29T09:00").bind(pendulum.now(), "UTC")
 
 
 class Mine:

@@ -87,12 +87,8 @@ def _wall_time(word: str, rest: Sequence[str], text: str, policy: Policy) -> Tri
 
 
 def _month_day(text: str) -> int | str:
-    if re.fullmatch("-?[0-9]{1,9}", text):
-        return int(text)
-    if text != "last":
-        # To the library anything else is of a wrong type; here it is but a wrong word.
-        raise ValueError(f"days must be 1 to 31, -1 (last) to -31 or 'last', not {text[:64]!r}")
-    return text
+    """A day of the month: ``15``, ``-1``, ``last``, and with dashes for blanks ``2nd-tue``, ``last-business-day``."""
+    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text.replace("-", " ")
 
 
 def _listed(words: Sequence[str]) -> list[str]:

@@ -15,14 +15,19 @@ from .._time import LAST_US, US
 from ..triggers import (
     After,
     At,
+    CalendarInterval,
     Cron,
     Daily,
     Delay,
     Difference,
+    During,
     Every,
+    Hours,
     Intersection,
     Manual,
     Monthly,
+    RRule,
+    Sun,
     Trigger,
     Union,
     Weekly,
@@ -30,10 +35,10 @@ from ..triggers import (
     next_us,
     zone_of,
 )
+from ._definition_calendar import WEEKDAYS, interval_dates, is_month_day, is_within, rule_days
 from ._definition_cron import read_cron
 from ._zones import DAY, HOUR, MINUTE, offset_at
 
-_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - of the wall
 _MARGIN: Final = 26 * HOUR  # No gap or fold is longer than a day.
 
@@ -51,8 +56,14 @@ def defined_slots(trigger: Trigger, start: int, end: int) -> list[int] | None:
             return []
         case Every():
             return _every(trigger, start, end)
-        case Daily() | Weekly() | Monthly() | Cron():
+        case Daily() | Weekly() | Monthly() | CalendarInterval() | Cron():
             return _wall(trigger, start, end)
+        case RRule():
+            slots = _wall(trigger, start, end)
+            until = trigger._rule.until
+            return slots if slots is None or until is None else [slot for slot in slots if slot <= until]
+        case Sun():
+            return _sun(trigger, start, end)
         case Union() | Intersection():
             members = [defined_slots(member, start, end) for member in trigger.triggers]
             known = [set(member) for member in members if member is not None]
@@ -62,6 +73,10 @@ def defined_slots(trigger: Trigger, start: int, end: int) -> list[int] | None:
             return sorted(joined)
         case Difference():
             return _difference(trigger, start, end)
+        case During():
+            slots, tz = defined_slots(trigger.trigger, start, end), trigger.hours.tz or zone_of(trigger.trigger)
+            assert tz is not None
+            return None if slots is None else [slot for slot in slots if is_within(trigger.hours, _local(tz, slot))]
         case Window():
             low = start if trigger._start is None else max(start, trigger._start)
             high = end if trigger._end is None else min(end, trigger._end)
@@ -89,31 +104,45 @@ def _difference(trigger: Difference, start: int, end: int) -> list[int] | None:
     if isinstance(trigger.without, Trigger):
         taken = defined_slots(trigger.without, start, end)
         return None if taken is None else sorted(set(slots) - set(taken))
-    tz, days = trigger.tz or zone_of(trigger.trigger), trigger.without
+    without = trigger.without
+    tz = (without.tz if isinstance(without, Hours) else trigger.tz) or zone_of(trigger.trigger)
     assert tz is not None
+    if isinstance(without, Hours):
+        return [slot for slot in slots if not is_within(without, _local(tz, slot))]
+    return [slot for slot in slots if _local(tz, slot).date() not in without]
 
-    def local_date(slot: int) -> date:
-        return (_EPOCH + timedelta(seconds=slot // US + offset_at(tz, slot // US))).date()
 
-    return [slot for slot in slots if local_date(slot) not in days]
+def _local(tz: str, slot: int) -> datetime:
+    return _EPOCH + timedelta(seconds=slot // US + offset_at(tz, slot // US))
+
+
+def _sun(trigger: Sun, start: int, end: int) -> list[int]:
+    """The moment of each day, as far as there is one; where the sun stands is nothing that we define."""
+    days = range(start // US // DAY - 4, end // US // DAY + 4)
+    moments = {moment for day in days if (moment := trigger.moment(day)) is not None}
+    return sorted(moment for moment in moments if start <= moment < end)
 
 
 # --- wall times ----------------------------------------------------------------------------------
 
 
-def _wall(trigger: Daily | Weekly | Monthly | Cron, start: int, end: int) -> list[int] | None:
+def _wall(
+    trigger: Daily | Weekly | Monthly | CalendarInterval | Cron | RRule, start: int, end: int
+) -> list[int] | None:
     gap, fold = "next", "first"
     of_day: OfDay
     match trigger:
         case Daily():
             of_day = _on(lambda when: True, _clock(trigger.times))
         case Weekly():
-            weekdays = {_WEEKDAYS.index(day) for day in trigger.days}
+            weekdays = {WEEKDAYS.index(day) for day in trigger.days}
             of_day = _on(lambda when: when.weekday() in weekdays, _clock(trigger.at))
         case Monthly():
-            if not all(isinstance(day, int) for day in trigger.days):
-                return None
-            of_day = _on(lambda when: _is_month_day(trigger, when), _clock(trigger.at))
+            of_day = _on(lambda when: is_month_day(trigger, when), _clock(trigger.at))
+        case CalendarInterval():
+            of_day = _on(lambda when: when in interval_dates(trigger), _clock(trigger.at))
+        case RRule():
+            of_day, gap = rule_days(trigger), "shift"  # As the RFC has it.
         case Cron():
             try:
                 line = read_cron(trigger.expression, trigger.day, trigger.seconds)
@@ -136,19 +165,6 @@ def _on(is_wanted: Callable[[date], bool], seconds: Sequence[int]) -> OfDay:
 def _clock(times: Sequence[str]) -> list[int]:
     parts = [[int(part) for part in text.split(":")] for text in times]
     return [hour * HOUR + minute * MINUTE + sum(second) for hour, minute, *second in parts]
-
-
-def _is_month_day(trigger: Monthly, when: date) -> bool:
-    length = next(
-        number for number in (31, 30, 29, 28) if (when.replace(day=1) + timedelta(days=number - 1)).month == when.month
-    )
-    for day in trigger.days:
-        wanted = day if day > 0 else length + 1 + day
-        if trigger.missing == "last":
-            wanted = max(1, min(wanted, length))
-        if wanted == when.day:
-            return True
-    return False
 
 
 class _Shown(NamedTuple):

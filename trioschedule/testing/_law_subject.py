@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, final
 
 from .._time import US, from_us, iso_us, to_us
-from ..triggers import Difference, Intersection, Trigger, Union, Window, zone_of
+from ..triggers import Difference, During, Hours, Intersection, Trigger, Union, Window, zone_of
 from ..triggers._base import BaseTrigger
 from ._zones import DAY, HOUR, changes
 
@@ -81,7 +81,7 @@ def parts_of(trigger: Trigger) -> tuple[Trigger, ...]:
         case Difference():
             without = (trigger.without,) if isinstance(trigger.without, Trigger) else ()
             return trigger.trigger, *without
-        case Window():
+        case Window() | During():
             return (trigger.trigger,)
         case _:
             return ()
@@ -100,7 +100,9 @@ def zones_of(trigger: Trigger) -> tuple[str, ...]:
     """The zones that the trigger and its parts are read in."""
     found = [zone_of(part) for part in (trigger, *leaves_of(trigger))]
     if isinstance(trigger, Difference):
-        found.append(trigger.tz)
+        found.append(trigger.without.tz if isinstance(trigger.without, Hours) else trigger.tz)
+    if isinstance(trigger, During):
+        found.append(trigger.hours.tz)
     return tuple(dict.fromkeys(tz for tz in found if tz is not None))
 
 

@@ -1,7 +1,8 @@
 """When a job runs: triggers are frozen, hashable, pure values that name instants, their slots.
 
 `next_after(moment)` gives the first slot strictly after a moment. They combine: ``a | b`` (all slots of both),
-``a & b`` (common slots), ``a - b`` (without b's slots, or without a calendar's days) and ``a.between(start, end)``.
+``a & b`` (common slots, or those within hours), ``a - b`` (without b's slots, or without a calendar's days, or without
+hours) and ``a.between(start, end)``.
 Any object with `next_after` is a trigger.
 """
 
@@ -28,9 +29,14 @@ from ._base import (
     upcoming as upcoming,
     zone_of as zone_of,
 )
-from ._calendar import Daily as Daily, Monthly as Monthly, Weekly as Weekly
+from ._calendar import Daily as Daily, Weekly as Weekly
 from ._cron import Cron as Cron
+from ._hours import During as During, Hours as Hours
+from ._interval import CalendarInterval as CalendarInterval
 from ._json import from_json as from_json, to_json as to_json
+from ._monthly import Monthly as Monthly
+from ._rrule import RRule as RRule
 from ._show import preview as preview, show as show
 from ._simple import After as After, At as At, Delay as Delay, Every as Every, Manual as Manual
 from ._stepping import stepped as stepped
+from ._sun import Sun as Sun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
@@ -17,8 +17,8 @@ from ._base import (
     Trigger,
     anchored,
     bind,
-    check_trigger,
     count_us,
+    endless,
     is_bound,
     is_elapsed,
     last_us,
@@ -26,27 +26,16 @@ from ._base import (
     next_until,
     zone_of,
 )
-from ._simple import Delay, Manual
-from ._wall import DAY, Calendar, ZoneTable, next_slot, zone_table
+from ._dates import holds, read_dates, written_dates
+from ._hours import Hours, no_zone
+from ._simple import check_member
+from ._wall import DAY, EPOCH_DAY, Calendar, ZoneTable, next_slot, zone_table
 
 if TYPE_CHECKING:
     from typing import Self
 
 _set: Final = object.__setattr__
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _MIDNIGHTS: Final = Calendar((0,))
-
-
-def _member(trigger: Trigger, name: str) -> Trigger:
-    check_trigger(trigger, name)
-    if isinstance(trigger, Delay):
-        raise TypeError(
-            f"{name} must not be {trigger!r}: the slots of Delay depend on when runs end, so they cannot be combined; "
-            f"use Every, or schedule two jobs",
-        )
-    if isinstance(trigger, Manual):
-        raise TypeError(f"{name} must not be Manual(): it has no slots to combine; leave it out")
-    return trigger
 
 
 def _members(kind: type[_Combined], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
@@ -55,7 +44,7 @@ def _members(kind: type[_Combined], triggers: tuple[Trigger, ...]) -> tuple[Trig
         raise ValueError(f"triggers must be at least one, {kind.__name__}() has none")
     flat: list[Trigger] = []
     for trigger in triggers:
-        for part in trigger.triggers if isinstance(trigger, kind) else (_member(trigger, "triggers"),):
+        for part in trigger.triggers if isinstance(trigger, kind) else (check_member(trigger, "triggers"),):
             if part not in flat:
                 flat.append(part)
     return tuple(flat)
@@ -72,13 +61,6 @@ def _mapped(
     """The changed triggers, or None if all stayed the same objects."""
     changed = tuple(change(trigger) for trigger in triggers)
     return changed if any(new is not old for new, old in zip(changed, triggers, strict=True)) else None
-
-
-def _endless(trigger: BaseTrigger, after: int) -> ValueError:
-    return ValueError(
-        f"{trigger!r} has no slot within 50 years or {MAX_PROBES} candidates after {iso_us(after)}: "
-        f"check that its parts can meet, or limit it with between(start, end)",
-    )
 
 
 @attrs.frozen(init=False, repr=False)
@@ -181,21 +163,22 @@ class Intersection(_Combined):
                 break
             # One more look beyond the horizon: what was found there may be a lone `At`, which the others share.
             moment = latest - 1
-        raise _endless(self, after)
+        raise endless(self, after)
 
 
 @final
 @attrs.frozen(init=False, repr=False)
 class Difference(BaseTrigger):
-    """The slots of `trigger` but for those of another trigger, or for a calendar's days: what ``a - b`` makes.
+    """The slots of `trigger` but for those of another, or those on some days or in some hours: what ``a - b`` makes.
 
     A search gives up with ValueError after 50 years or 100,000 candidates that were all taken away.
 
     Args:
         trigger: whose slots are left.
-        without: a trigger, whose slots are removed, or any ``Container[date]``: slots on a local date that it contains
-            are removed. Sets, lists and tuples of dates, or of ISO texts of dates, are copied; other containers (the
-            calendars of `holidays`, say) are asked each time and must not change.
+        without: a trigger, whose slots are removed; `Hours`, in which none are left; or any ``Container[date]``: slots
+            on a local date that it contains are removed. Sets, lists and tuples of dates, or of ISO texts of dates, are
+            copied; other containers (the calendars of `holidays`, say) are asked each time, by one thread after the
+            other, and must not change.
         tz: IANA name of the zone of these dates; None for the trigger's own or, failing that, the scheduler's.
 
     Raises:
@@ -204,25 +187,26 @@ class Difference(BaseTrigger):
     """
 
     trigger: Trigger
-    without: Trigger | Container[date] = attrs.field(hash=False)  # The calendars of others rarely hash.
+    without: Trigger | Hours | Container[date] = attrs.field(hash=False)  # The calendars of others rarely hash.
     tz: str | None
     _table: ZoneTable | None = attrs.field(eq=False)
 
     def __init__(
-        self, trigger: Trigger, without: Trigger | Container[date] | Container[str], tz: str | None = None
+        self, trigger: Trigger, without: Trigger | Hours | Container[date] | Container[str], tz: str | None = None
     ) -> None:
-        _member(trigger, "trigger")
+        check_member(trigger, "trigger")
         if tz is not None:
             zone(tz)
-        if isinstance(without, Trigger):
-            _member(without, "without")
+        if isinstance(without, (Trigger, Hours)):
+            if isinstance(without, Trigger):
+                check_member(without, "without")
             if tz is not None:
                 raise ValueError(
-                    f"tz must be left out, not {tz!r}: it is for a calendar's dates, {without!r} is a trigger"
+                    f"tz must be left out, not {tz!r}: it is for a calendar's dates, {without!r} has its own"
                 )
-        read_in = tz or zone_of(trigger)
+        read_in = (without.tz if isinstance(without, Hours) else tz) or zone_of(trigger)
         _set(self, "trigger", trigger)
-        _set(self, "without", without if isinstance(without, Trigger) else _dates(without))
+        _set(self, "without", without if isinstance(without, (Trigger, Hours)) else _read(without))
         _set(self, "tz", tz)
         _set(self, "_table", None if read_in is None else zone_table(read_in))
 
@@ -242,45 +226,45 @@ class Difference(BaseTrigger):
             if blocked > horizon:
                 break
             moment = blocked
-        raise _endless(self, after)
+        raise endless(self, after)
 
     def _blocked_until(self, due: int) -> int | None:
         """Where to search on if `due` is taken away, else None."""
         if isinstance(self.without, Trigger):
             return due if next_until(self.without, due - 1, due) == due else None
         if self._table is None:
-            raise ValueError(
-                f"{self!r} has no slots yet: its dates are read in the scheduler's time zone once it is scheduled. "
-                f"To search it before, give it tz='Europe/Berlin' or use trigger.bind(start, tz)",
-            )
+            raise no_zone(self)
+        if isinstance(self.without, Hours):
+            return self.without.last_within(self._table, due)
         second = due // US
         day = (second + self._table.offset(second)) // DAY
-        if date.fromordinal(day + _EPOCH_DAY) not in self.without:
+        if not holds(self.without, date.fromordinal(day + EPOCH_DAY)):
             return None
         midnight = next_slot(self._table, _MIDNIGHTS, second, "next", "both")
         return due if midnight is None else max(due, midnight * US - 1)
 
     def _parts(self) -> Parts:
-        without: Any = self.without
-        if isinstance(without, frozenset):
-            without = sorted(day.isoformat() for day in without)
-        return (self.trigger, without), {} if self.tz is None else {"tz": self.tz}
+        return (self.trigger, written_dates(self.without)), {} if self.tz is None else {"tz": self.tz}
 
-    def _remade(self, change: Callable[[Trigger], Trigger], tz: str | None) -> Self:
-        trigger = change(self.trigger)
-        without = change(self.without) if isinstance(self.without, Trigger) else self.without
+    def _remade(self, trigger: Trigger, without: Trigger | Hours | Container[date], tz: str | None = None) -> Self:
         if trigger is self.trigger and without is self.without and tz == self.tz:
             return self
         return type(self)(trigger, without, tz=tz)
 
+    def _changed(self, change: Callable[[Trigger], Trigger]) -> Self:
+        without = change(self.without) if isinstance(self.without, Trigger) else self.without
+        return self._remade(change(self.trigger), without, self.tz)
+
     def _bind(self, start_us: int, tz: str) -> Self:
-        # Before the trigger gets its zone: whatever it is bound to later, the dates are read in the same one.
-        needed = not isinstance(self.without, Trigger) and self._table is None
         bound = bind(self.trigger, start_us, tz)
-        return self._remade(
-            lambda part: bound if part is self.trigger else bind(part, start_us, tz),
-            tz if needed and zone_of(bound) is None else self.tz,
-        )
+        if isinstance(self.without, Trigger):
+            return self._remade(bound, bind(self.without, start_us, tz), self.tz)
+        # What the trigger gets for a zone is what its dates and hours are read in; without one it is named here.
+        if self._table is not None or zone_of(bound) is not None:
+            return self._remade(bound, self.without, self.tz)
+        if isinstance(self.without, Hours):
+            return self._remade(bound, self.without.in_zone(tz))
+        return self._remade(bound, self.without, tz)
 
     def _is_bound(self) -> bool:
         if isinstance(self.without, Trigger):
@@ -288,36 +272,23 @@ class Difference(BaseTrigger):
         return is_bound(self.trigger) and self._table is not None
 
     def _moved(self, delta_us: int) -> Self:
-        return self._remade(lambda part: moved(part, delta_us), self.tz)
+        return self._changed(lambda part: moved(part, delta_us))
 
     def _anchored(self, us: int) -> Self:
-        return self._remade(lambda part: anchored(part, us), self.tz)
+        return self._changed(lambda part: anchored(part, us))
 
     def _is_elapsed(self) -> bool:
         return is_elapsed(self.trigger) and isinstance(self.without, Trigger) and is_elapsed(self.without)
 
     def _zone(self) -> str | None:
-        return zone_of(self.trigger) or self.tz
+        return zone_of(self.trigger) or (self.without.tz if isinstance(self.without, Hours) else self.tz)
 
 
-def _dates(without: object) -> Container[date]:
-    cure = "give a trigger, a set of datetime.date or ISO texts such as '2027-12-24', or any container of dates"
+def _read(without: object) -> Container[date]:
+    cure = "give a trigger, Hours, a set of datetime.date or ISO texts such as '2027-12-24', or any container of dates"
     if isinstance(without, (str, bytes)) or not isinstance(without, Container):
         raise TypeError(f"without must be a trigger or contain dates, not {without!r}: {cure}")
-    if not isinstance(without, (set, frozenset, list, tuple)):
-        return without
-    days: set[date] = set()
-    for day in without:
-        if isinstance(day, str):
-            try:
-                days.add(datetime.strptime(day, "%Y-%m-%d").date())  # noqa: DTZ007
-            except ValueError:
-                raise ValueError(f"without must contain dates, not {day[:64]!r}: {cure}") from None
-        elif isinstance(day, date) and not isinstance(day, datetime):
-            days.add(date(day.year, day.month, day.day))
-        else:
-            raise TypeError(f"without must contain dates, not {day!r}: {cure}")
-    return frozenset(days)
+    return read_dates("without", without, cure)
 
 
 @final
@@ -342,7 +313,7 @@ class Window(BaseTrigger):
     def __init__(
         self, trigger: Trigger, start: datetime | str | None = None, end: datetime | str | None = None
     ) -> None:
-        _member(trigger, "trigger")
+        check_member(trigger, "trigger")
         start_us = None if start is None else instant_us(start, None, "start")
         end_us = None if end is None else instant_us(end, None, "end")
         if start_us is not None and end_us is not None and end_us <= start_us:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, overload, runtime_checkable
 
-from .._time import FIRST_US, LAST_US, US, from_us, to_us
+from .._time import FIRST_US, LAST_US, US, from_us, iso_us, to_us
 
 if TYPE_CHECKING:
     from typing import Self
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pendulum
 
     from ._algebra import Difference, Intersection, Union, Window
+    from ._hours import During, Hours
 
 MAX_PROBES: Final = 100_000
 MAX_SEARCH_US: Final = 50 * 36_525 * 864 * US  # 50 years of 365.25 days.
@@ -88,9 +89,18 @@ class BaseTrigger:
 
         return Union(other, self) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
-    def __and__(self, other: Trigger) -> Intersection:
-        from ._algebra import Intersection
+    @overload
+    def __and__(self, other: Hours) -> During: ...
 
+    @overload
+    def __and__(self, other: Trigger) -> Intersection: ...
+
+    def __and__(self, other: Trigger | Hours) -> Intersection | During:
+        from ._algebra import Intersection
+        from ._hours import During, Hours
+
+        if isinstance(other, Hours):
+            return During(self, other)
         return Intersection(self, other) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
     def __rand__(self, other: Trigger) -> Intersection:
@@ -98,10 +108,10 @@ class BaseTrigger:
 
         return Intersection(other, self) if isinstance(other, Trigger) else NotImplemented  # type: ignore[redundant-expr]
 
-    def __sub__(self, other: Trigger | Container[date] | Container[str]) -> Difference:
+    def __sub__(self, other: Trigger | Hours | Container[date] | Container[str]) -> Difference:
         from ._algebra import Difference
 
-        return Difference(self, other) if isinstance(other, (Trigger, Container)) else NotImplemented  # type: ignore[redundant-expr]
+        return Difference(self, other) if isinstance(other, (Trigger, Container)) else NotImplemented
 
     def __rsub__(self, other: Trigger) -> Difference:
         from ._algebra import Difference
@@ -114,7 +124,7 @@ class BaseTrigger:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _rebuild, (type(self), *self._parts())
+        return rebuild, (type(self), *self._parts())
 
     # --- for the scheduler -----------------------------------------------------------------------
 
@@ -160,8 +170,17 @@ class BaseTrigger:
         return None
 
 
-def _rebuild(kind: Callable[..., T], args: tuple[Any, ...], options: Mapping[str, Any]) -> T:
+def rebuild(kind: Callable[..., T], args: tuple[Any, ...], options: Mapping[str, Any]) -> T:
+    """What unpickling and copying call."""
     return kind(*args, **options)
+
+
+def endless(trigger: BaseTrigger, after: int) -> ValueError:
+    """What a search says that has gone on for too long."""
+    return ValueError(
+        f"{trigger!r} has no slot within 50 years or {MAX_PROBES} candidates after {iso_us(after)}: "
+        f"check that its parts can meet, or limit it with between(start, end)",
+    )
 
 
 def check_trigger(trigger: object, name: str = "trigger") -> None:
@@ -172,8 +191,15 @@ def check_trigger(trigger: object, name: str = "trigger") -> None:
         raise TypeError(f"{name} must be a trigger, not the class {trigger.__name__}: call it, as in Every(minutes=5)")
     if isinstance(trigger, Trigger):
         return
-    cure = "use Every, After, At, Delay, Daily, Weekly, Monthly, Cron, Manual or any object with next_after(moment)"
-    if isinstance(trigger, datetime):
+    from ._hours import Hours
+
+    cure = (
+        "use Every, After, At, Delay, Daily, Weekly, Monthly, CalendarInterval, Cron, RRule, Sun, Manual or any object "
+        "with next_after(moment)"
+    )
+    if isinstance(trigger, Hours):
+        cure = "say what runs within these hours, as in Every(minutes=5) & Hours(...)"
+    elif isinstance(trigger, datetime):
         cure = "for one instant use At(...)"
     elif isinstance(trigger, (timedelta, int, float)):
         cure = "for a period use Every(...), for a delay After(...)"

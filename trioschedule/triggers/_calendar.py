@@ -1,4 +1,4 @@
-"""Triggers of local wall time: each day, some weekdays, some days of the month."""
+"""Triggers of local wall time: each day, some weekdays; and what all triggers of local times share."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from collections.abc import Sequence
 from datetime import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, final
+from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
 from .._time import US, zone
 from ._base import BaseTrigger, Parts
-from ._wall import Calendar, Fold, Gap, ZoneTable, check_policy, next_slot, zone_table
+from ._wall import Calendar, Fold, Gap, WallTimes, ZoneTable, check_policy, next_slot, zone_table
 
 if TYPE_CHECKING:
     from typing import Self
 
 _set: Final = object.__setattr__
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FULL_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+FULL_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME_CURE: Final = "give local times such as '07:00' or '19:30:15', or datetime.time"
 
 
 def next_of(
-    trigger: BaseTrigger, table: ZoneTable | None, calendar: Calendar, after: int, gap: Gap, fold: Fold
+    trigger: BaseTrigger, table: ZoneTable | None, calendar: WallTimes, after: int, gap: Gap, fold: Fold
 ) -> int | None:
     """`next_us` of a wall-time trigger whose policies are resolved; microseconds since the epoch.
 
@@ -51,12 +51,18 @@ def policy_parts(tz: str | None, gap: Gap, fold: Fold) -> dict[str, str]:
     return given
 
 
-def _resolved(gap: Gap, fold: Fold) -> tuple[Gap, Fold]:
+def resolved(gap: Gap, fold: Fold) -> tuple[Gap, Fold]:
+    """What "auto" means where a time is named: once, at the end of a gap and in the first pass of a fold."""
     return "next" if gap == "auto" else gap, "first" if fold == "auto" else fold
 
 
-def _times(name: str, times: Sequence[object]) -> tuple[int, ...]:
-    """Seconds of the day, ascending, each once."""
+def clock_seconds(name: str, times: Sequence[object]) -> tuple[int, ...]:
+    """Read local times: seconds of the day, ascending, each once.
+
+    Raises:
+        TypeError: one is neither text nor datetime.time.
+        ValueError: none given, or one that does not exist.
+    """
     if not times:
         raise ValueError(f"{name} must name at least one time: {_TIME_CURE}")
     return tuple(sorted({_seconds_of_day(name, moment) for moment in times}))
@@ -78,11 +84,13 @@ def _seconds_of_day(name: str, moment: object) -> int:
     return hour * 3_600 + minute * 60 + second
 
 
-def _texts(times: tuple[int, ...]) -> tuple[str, ...]:
+def clock_texts(times: tuple[int, ...]) -> tuple[str, ...]:
+    """Write seconds of the day as `clock_seconds` reads them."""
     return tuple(f"{t // 3_600:02}:{t // 60 % 60:02}" + (f":{t % 60:02}" if t % 60 else "") for t in times)
 
 
-def _listed(at: object) -> Sequence[object]:
+def listed(at: object) -> Sequence[object]:
+    """One time or several, as several; TypeError if it is neither."""
     if isinstance(at, (str, time)):
         return (at,)
     if not isinstance(at, Sequence):
@@ -97,25 +105,10 @@ def _daily(times: tuple[int, ...]) -> Calendar:
 
 @lru_cache(maxsize=256)
 def _weekly(days: tuple[str, ...], times: tuple[int, ...]) -> Calendar:
-    wanted = {(_WEEKDAYS.index(day) + 1) % 7 for day in days}
+    wanted = {(WEEKDAYS.index(day) + 1) % 7 for day in days}
 
     def month_mask(weekday: int, length: int) -> int:
         return sum(1 << day for day in range(length) if (weekday + day) % 7 in wanted)
-
-    return Calendar(times, month_mask)
-
-
-@lru_cache(maxsize=256)
-def _monthly(days: tuple[int, ...], missing: str, times: tuple[int, ...]) -> Calendar:
-    def month_mask(weekday: int, length: int) -> int:
-        mask = 0
-        for day in days:
-            wanted = day if day > 0 else length + 1 + day
-            if missing == "last":
-                wanted = min(max(wanted, 1), length)
-            if 1 <= wanted <= length:
-                mask |= 1 << wanted - 1
-        return mask
 
     return Calendar(times, month_mask)
 
@@ -145,17 +138,17 @@ class Daily(BaseTrigger):
     _table: ZoneTable | None = attrs.field(eq=False)
 
     def __init__(self, *times: str | time, tz: str | None = None, gap: Gap = "auto", fold: Fold = "auto") -> None:
-        seconds = _times("times", times)
+        seconds = clock_seconds("times", times)
         check_policy(gap, fold)
-        _set(self, "_table", None if tz is None else zone_table(_checked(tz)))
-        _set(self, "times", _texts(seconds))
+        _set(self, "_table", None if tz is None else zone_table(checked_zone(tz)))
+        _set(self, "times", clock_texts(seconds))
         _set(self, "tz", tz)
         _set(self, "gap", gap)
         _set(self, "fold", fold)
         _set(self, "_calendar", _daily(seconds))
 
     def next_us(self, after: int) -> int | None:
-        return next_of(self, self._table, self._calendar, after, *_resolved(self.gap, self.fold))
+        return next_of(self, self._table, self._calendar, after, *resolved(self.gap, self.fold))
 
     def _parts(self) -> Parts:
         return self.times, dict(policy_parts(self.tz, self.gap, self.fold))
@@ -206,22 +199,22 @@ class Weekly(BaseTrigger):
     ) -> None:
         if not days:
             raise ValueError("days must name at least one weekday, such as 'mon'")
-        names = tuple(sorted({_weekday(day) for day in days}, key=_WEEKDAYS.index))
-        seconds = _times("at", _listed(at))
+        names = tuple(sorted({weekday_name(day) for day in days}, key=WEEKDAYS.index))
+        seconds = clock_seconds("at", listed(at))
         check_policy(gap, fold)
-        _set(self, "_table", None if tz is None else zone_table(_checked(tz)))
+        _set(self, "_table", None if tz is None else zone_table(checked_zone(tz)))
         _set(self, "days", names)
-        _set(self, "at", _texts(seconds))
+        _set(self, "at", clock_texts(seconds))
         _set(self, "tz", tz)
         _set(self, "gap", gap)
         _set(self, "fold", fold)
         _set(self, "_calendar", _weekly(names, seconds))
 
     def next_us(self, after: int) -> int | None:
-        return next_of(self, self._table, self._calendar, after, *_resolved(self.gap, self.fold))
+        return next_of(self, self._table, self._calendar, after, *resolved(self.gap, self.fold))
 
     def _parts(self) -> Parts:
-        return self.days, {"at": _shown(self.at), **policy_parts(self.tz, self.gap, self.fold)}
+        return self.days, {"at": shown_times(self.at), **policy_parts(self.tz, self.gap, self.fold)}
 
     def _bind(self, start_us: int, tz: str) -> Self:
         if self.tz is not None:
@@ -235,106 +228,29 @@ class Weekly(BaseTrigger):
         return self.tz
 
 
-@final
-@attrs.frozen(init=False, repr=False)
-class Monthly(BaseTrigger):
-    """On these days of each month at these local times.
-
-    Args:
-        days: 1 to 31; -1 (or "last") to -31 count from the month's end.
-        at: a time or several: ``"HH:MM"``, ``"HH:MM:SS"`` or datetime.time.
-        tz: IANA name of the zone; None for the scheduler's.
-        missing: what happens in a month without that day: "skip" it, or run on the "last" day. (A day counted from the
-            end that lies before the month's beginning becomes the first.)
-        gap: where the zone skips the time: "next" (auto) runs once at the end of the gap, "skip" not at all, "shift"
-            later by the length of the gap (RFC 5545).
-        fold: where the zone shows the time twice: run at the "first" (auto), the "last", or "both".
-
-    Raises:
-        TypeError: a day is neither an int nor "last", or a time neither text nor datetime.time.
-        ValueError: no days or times, a day, time or policy that does not exist, or an unknown zone.
-    """
-
-    days: tuple[int, ...]
-    at: tuple[str, ...]
-    tz: str | None
-    missing: Literal["skip", "last"]
-    gap: Gap
-    fold: Fold
-    _calendar: Calendar = attrs.field(eq=False)
-    _table: ZoneTable | None = attrs.field(eq=False)
-
-    def __init__(
-        self,
-        *days: int | Literal["last"],
-        at: str | time | Sequence[str | time],
-        tz: str | None = None,
-        missing: Literal["skip", "last"] = "skip",
-        gap: Gap = "auto",
-        fold: Fold = "auto",
-    ) -> None:
-        if not days:
-            raise ValueError("days must name at least one day of the month: 1 to 31, -1 to -31 or 'last'")
-        # 1, 15, -2, -1: in the order of the month.
-        numbers = tuple(sorted({_month_day(day) for day in days}, key=lambda day: (day < 0, day)))
-        seconds = _times("at", _listed(at))
-        if missing not in {"skip", "last"}:
-            raise ValueError(f"missing must be 'skip' or 'last', not {missing!r}")
-        check_policy(gap, fold)
-        _set(self, "_table", None if tz is None else zone_table(_checked(tz)))
-        _set(self, "days", numbers)
-        _set(self, "at", _texts(seconds))
-        _set(self, "tz", tz)
-        _set(self, "missing", missing)
-        _set(self, "gap", gap)
-        _set(self, "fold", fold)
-        _set(self, "_calendar", _monthly(numbers, missing, seconds))
-
-    def next_us(self, after: int) -> int | None:
-        return next_of(self, self._table, self._calendar, after, *_resolved(self.gap, self.fold))
-
-    def _parts(self) -> Parts:
-        missing = {} if self.missing == "skip" else {"missing": self.missing}
-        days = tuple("last" if day == -1 else day for day in self.days)
-        return days, {"at": _shown(self.at), **missing, **policy_parts(self.tz, self.gap, self.fold)}
-
-    def _bind(self, start_us: int, tz: str) -> Self:
-        if self.tz is not None:
-            return self
-        return type(self)(*self.days, at=self.at, tz=tz, missing=self.missing, gap=self.gap, fold=self.fold)
-
-    def _is_bound(self) -> bool:
-        return self.tz is not None
-
-    def _zone(self) -> str | None:
-        return self.tz
-
-
-def _checked(tz: str) -> str:
-    zone(tz)  # Before the cache, which would only say that it cannot hash.
+def checked_zone(tz: str) -> str:
+    """The name of a zone that exists; looked at before the cache, which would only say that it cannot hash."""
+    zone(tz)
     return tz
 
 
-def _shown(at: tuple[str, ...]) -> str | tuple[str, ...]:
+def shown_times(at: tuple[str, ...]) -> str | tuple[str, ...]:
+    """`at=` as it would be written by hand."""
     return at[0] if len(at) == 1 else at
 
 
-def _weekday(day: object) -> str:
+def weekday_name(day: object) -> str:
+    """Read the name of a weekday, in full or not, in any case: "mon" to "sun".
+
+    Raises:
+        TypeError: no text.
+        ValueError: no such day.
+    """
     if not isinstance(day, str):
         raise TypeError(f"days must be names of weekdays such as 'mon', not {day!r}")
     name = day.lower()
-    if name in _FULL_WEEKDAYS:
+    if name in FULL_WEEKDAYS:
         return name[:3]
-    if name not in _WEEKDAYS:
+    if name not in WEEKDAYS:
         raise ValueError(f"days must be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun', not {day[:64]!r}")
     return name
-
-
-def _month_day(day: object) -> int:
-    if day == "last":
-        return -1
-    if isinstance(day, bool) or not isinstance(day, int):
-        raise TypeError(f"days must be ints or 'last', not {day!r}: 1 to 31, -1 (last) to -31")
-    if not 1 <= abs(day) <= 31:
-        raise ValueError(f"days must be 1 to 31, or -1 (last) to -31, not {day}")
-    return day

@@ -15,6 +15,7 @@ import attrs
 from .._time import FIRST_US, LAST_US, US, from_us, iso_us
 from ._algebra import Difference, Intersection, Union, Window
 from ._base import BaseTrigger, Trigger, last_us, next_until, next_us
+from ._hours import During
 from ._wall import DAY, zone_table
 
 # More wall times than this in one gap or fold are not told one by one.
@@ -188,7 +189,7 @@ def _wall_parts(trigger: Trigger) -> Iterator[Any]:
     if isinstance(trigger, (Union, Intersection)):
         for part in trigger.triggers:
             yield from _wall_parts(part)
-    elif isinstance(trigger, (Difference, Window)):
+    elif isinstance(trigger, (Difference, During, Window)):
         yield from _wall_parts(trigger.trigger)
     elif isinstance(trigger, BaseTrigger) and hasattr(trigger, "gap") and hasattr(trigger, "fold"):
         yield trigger
@@ -208,7 +209,9 @@ def _replaced(trigger: Trigger, old: Trigger, new: Trigger) -> Trigger:
     if isinstance(trigger, (Union, Intersection)):
         return trigger._remade(tuple(_replaced(part, old, new) for part in trigger.triggers))
     if isinstance(trigger, Difference):
-        return trigger._remade(lambda part: _replaced(part, old, new) if part is trigger.trigger else part, trigger.tz)
+        return trigger._remade(_replaced(trigger.trigger, old, new), trigger.without, trigger.tz)
+    if isinstance(trigger, During):
+        return trigger._remade(_replaced(trigger.trigger, old, new), trigger.hours)
     if isinstance(trigger, Window):
         return trigger._remade(_replaced(trigger.trigger, old, new))
     return trigger

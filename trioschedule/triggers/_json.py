@@ -7,13 +7,18 @@ typed, and the constructors judge the values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from ._algebra import Difference, Intersection, Union, Window
 from ._base import BaseTrigger, Trigger, check_trigger
-from ._calendar import Daily, Monthly, Weekly
+from ._calendar import Daily, Weekly
 from ._cron import Cron
+from ._hours import During, Hours
+from ._interval import CalendarInterval
+from ._monthly import Monthly
+from ._rrule import RRule
 from ._simple import After, At, Delay, Every, Manual
+from ._sun import Sun
 
 VERSION: Final = 1
 _MAX_DEPTH: Final = 32
@@ -27,7 +32,7 @@ Json = Any
 class _Shape(NamedTuple):
     """How one kind is written: its positional arguments under these names, the last taking the rest with a star."""
 
-    kind: type[BaseTrigger]
+    kind: type[BaseTrigger | Hours]
     positional: tuple[str, ...]
     fields: Mapping[str, str]
 
@@ -41,15 +46,48 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
     "manual": _Shape(Manual, (), {}),
     "daily": _Shape(Daily, ("*times",), {"times": "texts", **_WALL}),
     "weekly": _Shape(Weekly, ("*days",), {"days": "texts", "at": "texts", **_WALL}),
-    "monthly": _Shape(Monthly, ("*days",), {"days": "days", "at": "texts", "missing": "text", **_WALL}),
+    "monthly": _Shape(
+        Monthly, ("*days",), {"days": "days", "at": "texts", "missing": "text", "holidays": "texts", **_WALL}
+    ),
+    "calendar_interval": _Shape(
+        CalendarInterval,
+        (),
+        {
+            "years": "number",
+            "months": "number",
+            "weeks": "number",
+            "days": "number",
+            "start": "text",
+            "anchor": "text",
+            "at": "texts",
+            "missing": "text",
+            **_WALL,
+        },
+    ),
     "cron": _Shape(Cron, ("expression",), {"expression": "text", "day": "text", "seconds": "text", **_WALL}),
+    "sun": _Shape(
+        Sun,
+        ("event", "latitude", "longitude"),
+        {
+            "event": "text",
+            "latitude": "number",
+            "longitude": "number",
+            "offset": "text",
+            "twilight": "text",
+            "tz": "text",
+        },
+    ),
+    "rrule": _Shape(RRule, ("expression",), {"expression": "text", "start": "text", "anchor": "text", **_WALL}),
     "union": _Shape(Union, ("*triggers",), {"triggers": "triggers"}),
     "intersection": _Shape(Intersection, ("*triggers",), {"triggers": "triggers"}),
     "difference": _Shape(
         Difference, ("trigger", "without"), {"trigger": "trigger", "without": "without", "tz": "text"}
     ),
+    "during": _Shape(During, ("trigger", "hours"), {"trigger": "trigger", "hours": "hours"}),
     "window": _Shape(Window, ("trigger",), {"trigger": "trigger", "start": "text", "end": "text"}),
 }
+# Part of a trigger, and none.
+_HOURS: Final = _Shape(Hours, ("start", "end"), {"start": "text", "end": "text", "days": "texts", "tz": "text"})
 _NAMES: Final = {shape.kind: name for name, shape in _SHAPES.items()}
 
 
@@ -74,8 +112,11 @@ def _write(trigger: Trigger, path: str, depth: int) -> dict[str, Any]:
             f"{path} must be built of trioschedule's triggers to be stored, not {trigger!r}: "
             f"register your own by name in the registry, or express it with Cron and the algebra",
         )
-    shape = _SHAPES[name]
-    args, options = trigger._parts()
+    return _write_parts(name, _SHAPES[name], trigger, path, depth)
+
+
+def _write_parts(name: str, shape: _Shape, part: BaseTrigger | Hours, path: str, depth: int) -> dict[str, Any]:
+    args, options = part._parts()
     given: dict[str, Any] = {}
     for index, positional in enumerate(shape.positional):
         field = positional.lstrip("*")
@@ -86,12 +127,14 @@ def _write(trigger: Trigger, path: str, depth: int) -> dict[str, Any]:
 
 
 def _write_value(value: object, path: str, depth: int) -> Json:
-    if isinstance(value, (str, int)):
+    if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (list, tuple)):
         return [_write_value(item, f"{path}[{index}]", depth) for index, item in enumerate(value)]
     if isinstance(value, Trigger):
         return _write(value, path, depth + 1)
+    if isinstance(value, Hours):
+        return _write_parts("hours", _HOURS, value, path, depth + 1)
     raise TypeError(f"{path} must be a set of dates to be stored, not {value!r}: copy the days that matter into a set")
 
 
@@ -150,10 +193,12 @@ class _Reader:
         kind = data.get("type")
         if not isinstance(kind, str) or kind not in _SHAPES:
             raise ValueError(f"{path}.type must be one of {', '.join(_SHAPES)}, not {_shown(kind)}")
+        return cast("Trigger", self._object(_SHAPES[kind], data, path, depth))
+
+    def _object(self, shape: _Shape, data: Mapping[Any, object], path: str, depth: int) -> Trigger | Hours:
         version = data.get("v")
         if type(version) is not int or version != VERSION:
             raise ValueError(f"{path}.v must be {VERSION}, not {_shown(version)}")
-        shape = _SHAPES[kind]
         values = {
             field: self._value(shape, field, value, f"{path}.{_shown(field)[1:-1]}", depth)
             for field, value in data.items()
@@ -174,6 +219,8 @@ class _Reader:
             "trigger": self._trigger_value,
             "triggers": self._triggers,
             "without": self._without,
+            "hours": self._hours,
+            "number": self._number,
         }
         return read[expected](value, path, depth)
 
@@ -198,10 +245,15 @@ class _Reader:
     def _days(self, value: object, path: str, depth: int) -> list[int | str]:
         days: list[int | str] = []
         for index, day in enumerate(self._list(value, path)):
-            if isinstance(day, bool) or not (isinstance(day, int) or day == "last"):
-                raise ValueError(f"{path}[{index}] must be an int or 'last', not {_shown(day)}")
-            days.append(day if isinstance(day, int) else "last")
+            if isinstance(day, bool) or not isinstance(day, (int, str)):
+                raise ValueError(f"{path}[{index}] must be an int or 'last' or other text, not {_shown(day)}")  # noqa: TRY004
+            days.append(day if isinstance(day, int) else self._text(day, f"{path}[{index}]", depth))
         return days
+
+    def _number(self, value: object, path: str, depth: int) -> int | float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{path} must be a number, not {_shown(value)}")  # noqa: TRY004
+        return value
 
     def _trigger_value(self, value: object, path: str, depth: int) -> Trigger:
         return self.trigger(value, path, depth + 1)
@@ -209,10 +261,21 @@ class _Reader:
     def _triggers(self, value: object, path: str, depth: int) -> list[Trigger]:
         return [self.trigger(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(self._list(value, path))]
 
-    def _without(self, value: object, path: str, depth: int) -> Trigger | list[str]:
-        return self.trigger(value, path, depth + 1) if isinstance(value, Mapping) else self._texts(value, path, depth)
+    def _without(self, value: object, path: str, depth: int) -> Trigger | Hours | list[str]:
+        if not isinstance(value, Mapping):
+            return self._texts(value, path, depth)
+        if value.get("type") == "hours":
+            return self._hours(value, path, depth)
+        return self.trigger(value, path, depth + 1)
 
-    def _built(self, shape: _Shape, values: dict[str, Any], path: str) -> Trigger:
+    def _hours(self, value: object, path: str, depth: int) -> Hours:
+        _check_depth(path, depth + 1)
+        self._node(path)
+        if not isinstance(value, Mapping) or value.get("type") != "hours":
+            raise ValueError(f"{path} must be an object of type 'hours', not {_shown(value)}")
+        return cast("Hours", self._object(_HOURS, value, path, depth + 1))
+
+    def _built(self, shape: _Shape, values: dict[str, Any], path: str) -> Trigger | Hours:
         args: list[Any] = []
         for positional in shape.positional:
             field = positional.lstrip("*")
@@ -222,8 +285,9 @@ class _Reader:
             args.extend(value if positional.startswith("*") else [value])
         if "at" in shape.fields and "at" not in values:
             raise ValueError(f"{path}.at must be there: {shape.kind.__name__} needs it")
-        build: Callable[..., Trigger] = shape.kind
+        build: Callable[..., Any] = shape.kind
         try:
-            return build(*args, **values)
-        except (TypeError, ValueError, OverflowError) as error:
+            made: Trigger | Hours = build(*args, **values)
+        except (TypeError, ValueError, OverflowError, ImportError) as error:
             raise ValueError(f"{path} must be a {shape.kind.__name__} that can be built: {error}") from error
+        return made

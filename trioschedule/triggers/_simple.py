@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, final
 import attrs
 
 from .._time import FIRST_US, LAST_US, duration_us, format_duration, instant_us, iso_us, zone
-from ._base import BaseTrigger, Parts
+from ._base import BaseTrigger, Parts, Trigger, check_trigger
 
 if TYPE_CHECKING:
     from typing import Self
@@ -357,3 +357,15 @@ class Manual(BaseTrigger):
 
     def _count_us(self, after: int, until: int) -> int | None:
         return 0
+
+
+def check_member(trigger: Trigger, name: str) -> Trigger:
+    check_trigger(trigger, name)
+    if isinstance(trigger, Delay):
+        raise TypeError(
+            f"{name} must not be {trigger!r}: the slots of Delay depend on when runs end, so they cannot be combined; "
+            f"use Every, or schedule two jobs",
+        )
+    if isinstance(trigger, Manual):
+        raise TypeError(f"{name} must not be Manual(): it has no slots to combine; leave it out")
+    return trigger

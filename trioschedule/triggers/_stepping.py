@@ -9,6 +9,7 @@ from __future__ import annotations
 from .._time import from_us
 from ._algebra import Difference, Intersection, Union, Window
 from ._base import Trigger, is_elapsed, moved, next_us
+from ._hours import During
 from ._simple import After, Every
 
 
@@ -37,7 +38,10 @@ def _mixed(trigger: Trigger, delta: int, due: int) -> Trigger | None:
     if isinstance(trigger, Difference):
         rest = _mixed(trigger.trigger, delta, due)
         without = moved(trigger.without, delta) if isinstance(trigger.without, Trigger) else trigger.without
-        return None if rest is None else Difference(rest, without, tz=trigger.tz)
+        return None if rest is None else trigger._remade(rest, without, trigger.tz)
+    if isinstance(trigger, During):
+        inside = _mixed(trigger.trigger, delta, due)
+        return None if inside is None else trigger._remade(inside, trigger.hours)
     if isinstance(trigger, Window):
         inner = _mixed(trigger.trigger, delta, due)
         return None if inner is None else trigger._remade(inner)
@@ -75,5 +79,7 @@ def _since(trigger: Trigger, first: int) -> Trigger | None:
         rest = _since(trigger.trigger, first)
         if rest is None:
             return None
-        return Difference(rest, trigger.without) if isinstance(trigger, Difference) else trigger._remade(rest)
+        if isinstance(trigger, Difference):
+            return trigger._remade(rest, trigger.without, trigger.tz)
+        return trigger._remade(rest)
     return trigger

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from .._time import FIRST_US, LAST_US, US, zone
@@ -20,10 +20,10 @@ Gap: TypeAlias = Literal["auto", "next", "skip", "shift"]
 Fold: TypeAlias = Literal["auto", "first", "last", "both"]
 
 DAY: Final = 86_400
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _FIRST: Final = FIRST_US // US
 _LAST: Final = LAST_US // US
-_LAST_DAY: Final = _LAST // DAY
+LAST_DAY: Final = _LAST // DAY
 _LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # Zone tables are made per stretch of 2**24 seconds (194 days): a shift finds the stretch, and a day's worth of
@@ -39,6 +39,25 @@ def check_policy(gap: str, fold: str) -> None:
         raise ValueError(f"gap must be one of {', '.join(map(repr, get_args(Gap)))}, not {gap!r}")
     if fold not in get_args(Fold):
         raise ValueError(f"fold must be one of {', '.join(map(repr, get_args(Fold)))}, not {fold!r}")
+
+
+class WallTimes(Protocol):
+    """Any set of wall times, in whole seconds, that can be searched forwards."""
+
+    def first(self, wall: int, /) -> int | None:
+        """The first wall time of the set at or after `wall`, or None if there is none before the year 9999."""
+        ...
+
+
+def month_length(year: int, month: int) -> int:
+    """How many days a month has."""
+    leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if leap else _LENGTHS[month]
+
+
+def longest_month(month: int) -> int:
+    """How many days a month has in the years in which it has most."""
+    return 29 if month == 2 else _LENGTHS[month]
 
 
 class Calendar:
@@ -82,7 +101,7 @@ class Calendar:
             if time is not None:
                 return day * DAY + time
             found = day + 1 if self._every_day else self._day(day + 1)
-        if found is None or found > _LAST_DAY:
+        if found is None or found > LAST_DAY:
             return None
         start = self._times[0]
         return found * DAY + (start if self._seconds is None else start + self._seconds[0])
@@ -112,12 +131,12 @@ class Calendar:
         return times[index] + self._seconds[0] if index < len(times) else None
 
     def _day(self, day: int) -> int | None:
-        if day > _LAST_DAY:
+        if day > LAST_DAY:
             return None
-        moment = date.fromordinal(day + _EPOCH_DAY)
+        moment = date.fromordinal(day + EPOCH_DAY)
         year, month, skip = moment.year, moment.month, moment.day - 1
         first = day - skip
-        while first <= _LAST_DAY:
+        while first <= LAST_DAY:
             leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
             length = 29 if leap else _LENGTHS[month]
             if self._months >> month & 1:
@@ -229,7 +248,7 @@ def zone_table(tz: str) -> ZoneTable:
     return ZoneTable(zone(tz))
 
 
-def next_slot(table: ZoneTable, calendar: Calendar, after: int, gap: Gap, fold: Fold) -> int | None:
+def next_slot(table: ZoneTable, calendar: WallTimes, after: int, gap: Gap, fold: Fold) -> int | None:
     """The first instant after `after` at which the zone shows a time of `calendar`, in seconds.
 
     Wall times that a gap swallows are run once at its end (`gap="next"`), never (`"skip"`) or later by the length of

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ._cron import cron_expressions
 from ._jobs import command_sequences, job_options, policies
+from ._rules import recurrence_rules
 from ._times import instants, outages, time_zones, wall_times
 from ._triggers import triggers
 
@@ -17,6 +18,7 @@ __all__ = [
     "job_options",
     "outages",
     "policies",
+    "recurrence_rules",
     "time_zones",
     "triggers",
     "wall_times",

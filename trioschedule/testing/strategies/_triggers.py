@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime, time
+from importlib.util import find_spec
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from hypothesis import strategies as st
+from hypothesis import assume, strategies as st
 
 from ..._time import US, from_us, iso_us, zone as known_zone
 from ...triggers import (
     After,
     At,
+    CalendarInterval,
     Cron,
     Daily,
     Delay,
     Difference,
+    During,
     Every,
+    Hours,
     Intersection,
     Manual,
     Monthly,
+    RRule,
+    Sun,
     Trigger,
     Union,
     Weekly,
@@ -27,9 +33,11 @@ from ...triggers import (
 )
 from .._zones import DAY, HOUR, MINUTE
 from ._cron import DayRule, Seconds, cron_expressions
+from ._rules import recurrence_rules
 from ._times import END, START, instants_us, time_zones
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WHICH: Final = ("1st", "last", "2nd", "5th", "2nd last", "3rd", "4th last")
 
 
 class _Wish(NamedTuple):
@@ -45,8 +53,9 @@ Maker: TypeAlias = Callable[[st.DrawFn, _Wish], Trigger]
 def triggers(*, zone: str | None = None, bound: bool = True, max_leaves: int = 4) -> st.SearchStrategy[Trigger]:
     """Triggers of every kind, and what ``|``, ``&``, ``-`` and `between` make of them.
 
-    Each answers every question soon: common slots are looked for in two months only, because triggers that never meet
-    are searched for 50 years. Shrinks towards ``Manual()`` and, of those with slots, towards 2000-01-01 as an `At`.
+    `Sun` and `RRule` are among them where their extras are installed. Each answers every question soon: common slots
+    are looked for in two months only, because triggers that never meet are searched for 50 years. Shrinks towards
+    ``Manual()`` and, of those with slots, towards 2000-01-01 as an `At`.
 
     Example:
         >>> @given(triggers())
@@ -69,7 +78,7 @@ def triggers(*, zone: str | None = None, bound: bool = True, max_leaves: int = 4
 
 @st.composite
 def _tree(draw: st.DrawFn, wish: _Wish, leaves: int, makers: Sequence[Maker]) -> Trigger:
-    kinds = ("leaf", "leaf", "leaf", "union", "window", "dates", "difference", "intersection")
+    kinds = ("leaf", "leaf", "leaf", "union", "window", "dates", "difference", "intersection", "hours")
     kind = draw(st.sampled_from(kinds)) if leaves > 1 else "leaf"
     if kind == "leaf":
         return draw(st.sampled_from(makers))(draw, wish)
@@ -82,6 +91,10 @@ def _tree(draw: st.DrawFn, wish: _Wish, leaves: int, makers: Sequence[Maker]) ->
     if kind == "dates":
         days = st.frozensets(st.dates(date(2000, 1, 1), date(2037, 12, 31)), max_size=4)
         return Difference(inner, draw(days), tz=_zone(draw, wish))
+    if kind == "hours":
+        hours = _hours(draw, wish)
+        made = Difference(inner, hours) if draw(st.booleans()) else During(inner, hours)
+        return _window(draw, made, wish.zone, 60)
     sparse = draw(st.sampled_from(_SPARSE))(draw, wish)
     if kind == "difference":
         return Difference(inner, _window(draw, sparse, wish.zone, 60))
@@ -171,10 +184,63 @@ def _weekly(draw: st.DrawFn, wish: _Wish) -> Trigger:
 
 
 def _monthly(draw: st.DrawFn, wish: _Wish) -> Trigger:
-    day: st.SearchStrategy[Any] = st.integers(1, 31) | st.integers(-31, -1) | st.just("last")
+    named = st.builds("{} {}".format, st.sampled_from(_WHICH), st.sampled_from([*_WEEKDAYS, "business day"]))
+    day: st.SearchStrategy[Any] = st.integers(1, 31) | st.integers(-31, -1) | st.just("last") | named
     days = draw(st.lists(day, min_size=1, max_size=3))
     missing: Literal["skip", "last"] = draw(st.sampled_from(["skip", "last"]))
-    return Monthly(*days, at=draw(_clock()), missing=missing, **_wall(draw, wish))
+    holidays: frozenset[date] | None = None
+    if any("business day" in str(one) for one in days):
+        holidays = draw(st.none() | st.frozensets(st.dates(date(2000, 1, 1), date(2037, 12, 31)), max_size=3))
+    return Monthly(*days, at=draw(_clock()), missing=missing, holidays=holidays, **_wall(draw, wish))
+
+
+def _interval(draw: st.DrawFn, wish: _Wish) -> Trigger:
+    unit = draw(st.sampled_from(["days", "weeks", "months", "years"]))
+    given: dict[str, Any] = {unit: draw(st.integers(1, {"days": 400, "weeks": 60, "months": 30, "years": 5}[unit]))}
+    if wish.bound or draw(st.booleans()):
+        # Ends of months more often than other days.
+        last = st.sampled_from([date(2000, 1, 31), date(2000, 2, 29), date(2001, 11, 30)])
+        given["start"] = draw(st.dates(date(2000, 1, 1), date(2037, 12, 31)) | last)
+    if unit in {"months", "years"}:
+        given["missing"] = draw(st.sampled_from(["last", "skip"]))
+    return CalendarInterval(at=draw(_clock()), **given, **_wall(draw, wish))
+
+
+def _sun(draw: st.DrawFn, wish: _Wish) -> Trigger:
+    event: Literal["dawn", "sunrise", "noon", "sunset", "dusk"] = draw(
+        st.sampled_from(["noon", "sunrise", "sunset", "dawn", "dusk"])
+    )
+    twilight: Literal["civil", "nautical", "astronomical"] = "civil"
+    if event in {"dawn", "dusk"}:
+        twilight = draw(st.sampled_from(["civil", "nautical", "astronomical"]))
+    # In tenths, which read well; the ends of what is allowed among them.
+    latitude, longitude = draw(st.integers(-890, 890)) / 10, draw(st.integers(-1_800, 1_800)) / 10
+    minutes = draw(st.sampled_from([0, 0, 30, -30, -1_440, 1_440]))
+    tz = _zone(draw, wish._replace(bound=False))
+    offset = f"{'-' if minutes < 0 else ''}{abs(minutes)}m"
+    return Sun(event, latitude, longitude, offset=offset, twilight=twilight, tz=tz)
+
+
+def _rrule(draw: st.DrawFn, wish: _Wish) -> Trigger:
+    start = None
+    if wish.bound or draw(st.booleans()):
+        start = datetime.combine(
+            draw(st.dates(date(2000, 1, 1), date(2037, 12, 31))), time.fromisoformat(draw(_clock())[0])
+        )
+    try:
+        made = RRule(draw(recurrence_rules()), start=start, **_wall(draw, wish))
+        # Whether what it names ever comes is known only with a beginning.
+        made.bind(from_us(0), "UTC")
+    except ValueError:
+        assume(False)
+        raise
+    return made
+
+
+def _hours(draw: st.DrawFn, wish: _Wish) -> Hours:
+    [[start, *_], [end, *_]] = draw(_clock()), draw(_clock())
+    days = draw(st.lists(st.sampled_from(_WEEKDAYS), min_size=1, max_size=6, unique=True))
+    return Hours(start, end, days=days, tz=_zone(draw, wish))
 
 
 def _cron(draw: st.DrawFn, wish: _Wish) -> Trigger:
@@ -184,8 +250,12 @@ def _cron(draw: st.DrawFn, wish: _Wish) -> Trigger:
     return Cron(expression, day=day, seconds=seconds, **_wall(draw, wish))
 
 
+def _installed(module: str, *makers: Maker) -> tuple[Maker, ...]:
+    return makers if find_spec(module) is not None else ()
+
+
 # Examples shrink towards the first. What has few slots a day may be a part of searches that find nothing.
-_SPARSE: Final[tuple[Maker, ...]] = (_at, _daily, _weekly, _monthly)
-_LEAVES: Final[tuple[Maker, ...]] = (*_SPARSE, _after, _every, _cron)
+_SPARSE: Final[tuple[Maker, ...]] = (_at, _daily, _weekly, _monthly, _interval, *_installed("astral", _sun))
+_LEAVES: Final[tuple[Maker, ...]] = (*_SPARSE, _after, _every, _cron, *_installed("dateutil", _rrule))
 # With those that have no place in the algebra.
 _ALL: Final[tuple[Maker, ...]] = (_manual, *_LEAVES, _delay)
