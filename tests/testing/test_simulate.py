@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import pendulum
 import pytest
 import trio
 from hypothesis import given, strategies as st
@@ -234,6 +235,25 @@ def test_a_timeline_is_text_and_json():
             "two of them overlap",
         ),
         (Manual(), {"clock_steps": [("2030-01-01T00:00Z", float("nan"))]}, ValueError, "clock_steps"),
+        (
+            Manual(),
+            {"clock_steps": [("2030-01-01T00:00Z", "5")]},
+            TypeError,
+            r"clock_steps \(seconds\) must be a number",
+        ),
+        (Manual(), {"clock_steps": ("2030-01-01T00:00Z", 5)}, TypeError, "clock_steps must be pairs such as"),
+        (Manual(), {"outages": "noon"}, TypeError, "outages must be pairs such as"),
+        (Manual(), {"outages": 5}, TypeError, "outages must be pairs such as"),
+        (
+            Every(hours=1),
+            {"durations": {"jbo": 5}},
+            ValueError,
+            r"durations must name jobs of the program \(job\), not 'jbo'",
+        ),
+        (Every(hours=1), {"outcomes": {"jbo": print}}, ValueError, "outcomes must name jobs of the program"),
+        (Every(hours=1), {"outcomes": LookupError()}, TypeError, "outcomes must be a function of the call"),
+        (Every(hours=1), {"outcomes": {"job": LookupError}}, TypeError, "outcomes must be a function of the call"),
+        (Every(hours=1), {"outcomes": lambda call: LookupError}, TypeError, "the class LookupError: call it"),
     ],
 )
 def test_a_wrong_argument_is_named(program, given_, error, named):
@@ -267,3 +287,93 @@ def test_a_year_of_hourly_jobs_is_the_same_in_the_real_scheduler():
     assert len(ran) == 8760
     year = simulate(Cron("0 * * * *"), "2030-01-01T00:30:00+00:00", "2031-01-01T00:00:30+00:00")
     assert [run.due for run in year.ran] == ran
+
+
+@pytest.mark.parametrize("misfire", ["last", "skip", "first", "all"])
+@pytest.mark.parametrize("grace", [None, 600])
+def test_it_decides_as_the_real_scheduler_after_outages(misfire, grace):
+    """What an outage is to the real one: the program is blocked, and its clock goes on."""
+    outages = [("2030-03-30T12:10:30Z", 1500), ("2030-03-30T13:00:00.5Z", 59), ("2030-03-30T14:00:00.5Z", 86_400)]
+    end = "2030-03-31T18:00:00.25+00:00"
+    specs = [
+        (Every(minutes=1), "every", {"overlap": "queue"}),
+        (Cron("*/20 * * * *"), "cron", {}),
+        (Delay(minutes=7), "delay", {}),
+        (At("2030-03-30T12:20Z"), "at", {}),
+        (Daily("13:00:30"), "daily", {"max_runs": 1}),
+        (Every(minutes=5), "fails", {"retry": Retry(attempts=2, backoff=exponential(base=61, jitter=0))}),
+    ]
+    options = {"misfire": misfire, "misfire_grace": grace, "max_catch_up": 4}
+
+    def decisions(runs):
+        rows = [
+            (run.id, run.due, run.last_due, run.slots, run.status, run.started_at, run.finished_at, run.attempt,
+             run.reason)
+            for run in runs
+        ]  # fmt: skip
+        return sorted(rows, key=lambda row: row[0])
+
+    virtual = VirtualTime(START)
+
+    async def work(name):
+        if name == "fails":
+            raise LookupError
+
+    async def main():
+        async with open_scheduler(seed=5, retention=Retention(age=1e9, count=10**6)) as scheduler:
+            jobs = await scheduler.schedule_many(
+                [JobSpec(trigger, work, (name,), name=name, **options, **more) for trigger, name, more in specs]
+            )
+            for begin, seconds in outages:
+                await virtual.sleep_until(begin)
+                virtual.clock.jump(seconds)
+            await virtual.sleep_until(end)
+            return decisions([run for job in jobs for run in await job.runs(limit=10**6)])
+
+    real = trio.run(main, clock=virtual.clock)
+    timeline = simulate(
+        [JobSpec(trigger, print, name=name, **options, **more) for trigger, name, more in specs],
+        START, end, seed=5, outcomes={"fails": lambda call: LookupError()},
+        outages=[(begin, pendulum.parse(begin).add(seconds=seconds)) for begin, seconds in outages],
+    )  # fmt: skip
+
+    assert decisions(timeline) == real
+    assert len(timeline) > 100
+
+
+def test_a_failure_that_escalates_ends_the_program_here_and_there():
+    virtual = VirtualTime(START)
+
+    async def work(kind):
+        await trio.sleep(takes[kind])
+        if kind == "fails":
+            raise LookupError
+
+    specs = [
+        (After(minutes=3), "fails", True),
+        (Every(minutes=1), "every", False),
+        (At("2031-01-01T00:00Z"), "at", False),
+    ]
+    takes = {"fails": 100, "every": 70.5, "at": 0}
+    found = []
+
+    async def main():
+        async with open_scheduler() as scheduler:
+            for trigger, name, escalate in specs:
+                found.append(await scheduler.schedule(trigger, work, name, name=name, escalate=escalate))
+            await trio.sleep_forever()
+
+    async def histories():
+        return [run for job in found for run in await job.runs(limit=100)]
+
+    with pytest.RaisesGroup(LookupError):
+        trio.run(main, clock=virtual.clock)
+    real = trio.run(histories, clock=virtual.clock)
+    timeline = simulate(
+        [JobSpec(trigger, print, name=name, escalate=escalate) for trigger, name, escalate in specs],
+        START, "2030-04-01T00:00Z", durations=takes, outcomes={"fails": lambda call: LookupError()},
+    )  # fmt: skip
+    assert {job.name: job.status for job in found} == timeline.statuses
+    assert {(run.id, run.due, run.status, run.reason) for run in real} == {
+        (run.id, run.due, run.status, run.reason) for run in timeline
+    }

@@ -206,7 +206,7 @@ def next_us(trigger: Trigger, after: int) -> int | None:
             f"{trigger!r}.next_after({moment.isoformat()}) must return a moment strictly after it, "
             f"not {due.isoformat()}: a slot that is due must never be named again",
         )
-    return due_us
+    return due_us if due_us <= LAST_US else None
 
 
 def next_until(trigger: Trigger, after: int, until: int | None) -> int | None:
