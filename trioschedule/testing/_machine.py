@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -25,6 +24,8 @@ from ._virtual import VirtualTime
 T = TypeVar("T")
 
 ACTIVE: Final = (RunStatus.RUNNING, RunStatus.CANCELLING)
+# So many runs of each job are looked at after each step.
+NEWEST: Final = 500
 # A crash, or the end, waits so long for cleanups; nobody's takes longer than a day of virtual time.
 LONGEST_CLEANUP: Final = 86_400.0
 _START: Final = "2030-03-30T23:30:00+00:00"  # Ninety minutes before clocks go forward in Europe.
@@ -326,7 +327,7 @@ class SchedulerMachine(RuleBasedStateMachine):
                 assert watched.has_told, f"{watched.job!r} was forgotten, and wait_done() did not come back"
         self._watched = [watched for watched in self._watched if not watched.is_forgotten]
         for watched in self._watched:
-            runs = self.call(partial(watched.job.runs, limit=sys.maxsize))
+            runs = self._runs_of(watched.job)
             known |= {run.id for run in runs}
             active[watched.job.queue] += sum(run.status in ACTIVE for run in runs)
             self._check_job(watched, runs)
@@ -334,6 +335,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert limit is None or active["narrow"] <= limit, "a queue runs more than its limit allows"
         strays = {run for run, calls in self._calls.items() if calls} - known
         assert not strays, f"calls of runs go on that no record tells of: {sorted(strays)}"
+
+    def _runs_of(self, job: Job[Any]) -> list[Run[Any]]:
+        """The newest runs of a job, and those that go on behind any number of skipped slots."""
+        runs = self.call(partial(job.runs, limit=NEWEST))
+        ids = {run.id for run in runs}
+        return [*runs, *(job._run(record) for record in job._record.live if record.id not in ids)]
 
     def _check_job(self, watched: _Watched, runs: list[Run[Any]]) -> None:
         job = watched.job

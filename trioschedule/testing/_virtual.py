@@ -132,7 +132,8 @@ class VirtualTime:
     def hold(self) -> AbstractContextManager[None]:
         """Keep the clock from jumping while a thread, a process or a socket works, which Trio cannot see.
 
-        Jobs that run in threads and processes, and stores, do this by themselves. For use inside ``trio.run``.
+        Jobs that run in threads and processes, and stores, do this by themselves. No sleep ends meanwhile, so what is
+        waited for inside must not depend on one. For use inside ``trio.run``.
         """
         return hold()
 
