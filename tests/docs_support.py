@@ -42,7 +42,7 @@ real_run = trio.run
 
 # What is shown of an example that hypothesis found must be found each time.
 settings.register_profile(
-    "docs", max_examples=15, stateful_step_count=8, deadline=None, database=None, derandomize=True,
+    "docs", max_examples=15, stateful_step_count=8, deadline=None, database=None, derandomize=True, print_blob=False,
     phases=[Phase.generate, Phase.shrink],
 )  # fmt: skip
 
@@ -51,22 +51,28 @@ def run_block(example: Example) -> None:
     """Execute a block, and the `main` and the tests that it defines, under a virtual clock."""
     assert FAILURE not in example.namespace, "a block with a failing test, and no block that shows how it fails"
     fails = example.region.lexemes.get("options", {}).get("class") == "fails"
+    with quick_and_quiet(quiet=fails):
+        defined = run_program(example)
+        try:
+            for name in defined:
+                if name.lower().startswith("test"):
+                    run_test(example.namespace[name])
+        except (Exception, pytest.fail.Exception) as error:
+            if not fails:
+                raise
+            example.namespace[FAILURE] = error
+    assert fails == (FAILURE in example.namespace), "no test of this block fails"
+
+
+def run_program(example: Example) -> list[str]:
+    """Execute the block and its `main`; the names of the functions and tests that it defines."""
     run = mock.Mock(side_effect=run_virtually)
     with mock.patch.object(trio, "run", run):
         execute(example)
     defined = functions(example.parsed)
     if "main" in defined and not run.called:
         run_virtually(example.namespace["main"])
-    tests = [name for name in defined if name.lower().startswith("test")]
-    try:
-        with quick_and_quiet(quiet=fails):
-            for name in tests:
-                run_test(example.namespace[name])
-    except (Exception, pytest.fail.Exception) as error:
-        if not fails:
-            raise
-        example.namespace[FAILURE] = error
-    assert fails == (FAILURE in example.namespace), "no test of this block fails"
+    return defined
 
 
 def check_failure(example: Example) -> None:

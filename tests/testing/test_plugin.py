@@ -144,7 +144,7 @@ def test_beside_anyio_a_backend_without_the_clock_is_refused(run):
         async def test_scheduler(scheduler):
             assert scheduler.now().year == 2030
         """,
-        options=("-p", "no:trio"),
+        options=("-p", "no:trio", "-rN"),
     )
     # Each on asyncio and on Trio's real clock.
     result.assert_outcomes(failed=2, errors=2)

@@ -57,17 +57,25 @@ def instants(
         TypeError: `start` or `end` is neither datetime nor text, or `zone` is no text.
         ValueError: there is no such zone, `start` or `end` is naive, or there is nothing between them.
     """
-    return instants_us(zone, start, end).flatmap(_in_zone)
+    return instants_us(zone, start, end).map(_Instant).map(in_zone)
 
 
-def _in_zone(found: tuple[int, str]) -> st.SearchStrategy[pendulum.DateTime]:
-    # So that a failing example shows the instant as one can read it.
-    return st.builds(in_zone, st.just(iso_us(found[0])), st.just(found[1]))
+class _Instant:
+    """What `in_zone` is called with. A failing example shows it, so that one can read the instant and its zone."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: tuple[int, str]) -> None:
+        self.found = found
+
+    def __repr__(self) -> str:
+        us, tz = self.found
+        return f"{iso_us(us)!r}, {tz!r}"
 
 
-def in_zone(text: str, zone: str) -> pendulum.DateTime:
-    """An instant in a zone, in the right pass of a fold."""
-    return from_us(instant_us(text, None, "text"), zone)
+def in_zone(instant: _Instant | str, zone: str = "UTC") -> pendulum.DateTime:
+    """An instant in a zone, in the right pass of a fold; from text, what a failing example shows can be run."""
+    return from_us(instant_us(instant, None, "instant"), zone) if isinstance(instant, str) else from_us(*instant.found)
 
 
 def instants_us(zone: str | None, start: datetime | str, end: datetime | str) -> st.SearchStrategy[tuple[int, str]]:
