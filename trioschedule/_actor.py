@@ -7,11 +7,13 @@ appended), never awaits, and cannot be interrupted by Ctrl-C half way.
 
 from __future__ import annotations
 
+import contextvars
 import heapq
 import logging
 import math
+import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any, Final, Generic, Protocol, TypeVar, final
@@ -24,9 +26,10 @@ from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._failures import Failures
 from ._ledger import Effect, Ledger
-from ._records import BUSY, JobRecord, RunRecord, RunStatus
-from ._runner import Attempt, Middleware, perform
+from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
+from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
+from ._subscribers import Subscriber
 
 T = TypeVar("T")
 
@@ -51,14 +54,16 @@ class Handles(Protocol):
 
 
 @final
-class Reply(Generic[T]):
-    """What a request came to."""
+class Request(Generic[T]):
+    """A message: ``call(*args, now)``, to be made in a step, and what it came to."""
 
-    __slots__ = ("error", "value")
+    __slots__ = ("args", "call", "error", "value")
 
     value: T
 
-    def __init__(self) -> None:
+    def __init__(self, call: Callable[..., T], args: tuple[Any, ...]) -> None:
+        self.call: Callable[..., T] = call
+        self.args: tuple[Any, ...] = args
         self.error: Exception | None = None
 
     def unwrap(self) -> T:
@@ -66,26 +71,6 @@ class Reply(Generic[T]):
             # The traceback of the step is no help to the caller, and would keep its frames alive.
             raise self.error.with_traceback(None)
         return self.value
-
-
-@final
-@attrs.define(eq=False)
-class Subscriber:
-    """A reader of events and how many it has lost."""
-
-    channel: trio.MemorySendChannel[events.Event]
-    lost: int = 0
-
-    def send(self, event: events.Event) -> None:
-        try:
-            if self.lost:
-                self.channel.send_nowait(events.EventsLost(at_us=event.at_us, count=self.lost))
-                self.lost = 0
-            self.channel.send_nowait(event)
-        except trio.WouldBlock:
-            self.lost += 1
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # its reader has gone, or the scheduler has ended
 
 
 @final
@@ -115,7 +100,12 @@ class Actor:
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
         self.failures: Failures = Failures(
-            ledger, nursery, error_context=handles.error_context, submit=self.submit, on_error=on_error
+            ledger,
+            error_context=handles.error_context,
+            spawn=self._spawn_outside,
+            cancel=nursery.cancel_scope.cancel,
+            submit=self.submit,
+            on_error=on_error,
         )
         self.attempts: dict[int, Attempt] = {}
         self.subscribers: list[Subscriber] = []
@@ -124,12 +114,15 @@ class Actor:
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
         self.is_serving: bool = False
+        self._thread = threading.get_ident()
+        # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
+        self._context = outside(contextvars.copy_context())
         self._nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.
-        self._mailbox: deque[Attempt | tuple[Callable[..., Any], tuple[Any, ...], Reply[Any] | None]] = deque()
+        self._mailbox: deque[Attempt | Request[Any]] = deque()
         self._is_stepping = False
-        self._timers: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._timers: list[tuple[float, int, Request[None]]] = []
         self._timer_ids = count()
         self._alarm: trio.CancelScope | None = None
         self._armed = math.inf
@@ -153,27 +146,30 @@ class Actor:
 
     # --- the mailbox ------------------------------------------------------------------------------------------
 
-    def submit(self, call: Callable[..., T], *args: Any) -> Reply[T]:
+    def submit(self, call: Callable[..., T], *args: Any) -> Request[T]:
         """Append ``call(*args, now)`` and run the step, unless this is called from inside one."""
-        reply: Reply[T] = Reply()
-        self._mailbox.append((call, args, reply))
+        request = Request(call, args)
+        self._mailbox.append(request)
         self.is_serving = True
         self._step()
-        return reply
+        return request
 
     def declare(self, call: Callable[..., object], *args: Any) -> None:
         """`submit` what is declared in code, and start nothing yet."""
-        reply: Reply[object] = Reply()
-        self._mailbox.append((call, args, reply))
+        request = Request(call, args)
+        self._mailbox.append(request)
         self._step()
-        reply.unwrap()
+        request.unwrap()
 
     async def ask(self, call: Callable[..., T], *args: Any) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""
         await checkpoint_if_cancelled()
-        reply = self.submit(call, *args)
+        request = Request(call, args)
+        self._mailbox.append(request)
+        self.is_serving = True
+        self._step()
         await cancel_shielded_checkpoint()
-        return reply.unwrap()
+        return request.unwrap()
 
     @trio.lowlevel.enable_ki_protection
     def _step(self) -> None:
@@ -181,41 +177,37 @@ class Actor:
         if self._is_stepping:
             return
         self._is_stepping = True
-        ledger, mailbox, store = self.ledger, self._mailbox, self.ledger.store
+        ledger, mailbox, store, clock = self.ledger, self._mailbox, self.ledger.store, self.clock
         more, wake = False, None
         try:
             while not more:
-                now = self.clock.now()
+                now = clock.now()
                 while mailbox:
                     message = mailbox.popleft()
                     if type(message) is Attempt:
                         ledger.report(message.run, message.number, message.ending, message.value, message.error, now)
                         continue
-                    call, args, reply = message
                     try:
-                        value = call(*args, now)
-                    except Exception as exc:
-                        if reply is None:  # from our own timer
-                            logger.exception("trioschedule: an internal message failed; please report this")
-                        else:
-                            reply.error = exc
-                    else:
-                        if reply is not None:
-                            reply.value = value
+                        message.value = message.call(*message.args, now)
+                    except Exception as exc:  # noqa: BLE001 - it is for whoever reads the request
+                        message.error = exc
                 wake = store.next_wake()
-                if (store.has_ready() or (wake is not None and wake <= now)) and self.is_serving:
+                if ((wake is not None and wake <= now) or store.has_ready()) and self.is_serving:
                     more = ledger.advance(now)
                     wake = store.next_wake()
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
                     for effect, subject in effects:
-                        self._perform[effect](subject)
+                        try:
+                            self._perform[effect](subject)
+                        except Exception:  # the others are owed all the same
+                            logger.exception("trioschedule: an effect failed; please report this")
                 if not mailbox:
                     break
             self._until_prune -= 1
             if self._until_prune <= 0:
                 self._until_prune = PRUNE_EVERY
-                ledger.prune(self.clock.now())
+                ledger.prune(clock.now())
         finally:
             self._is_stepping = False
         if self._watchers:
@@ -223,12 +215,28 @@ class Actor:
         if wake != self._wake_us or self._timers or more:
             self._arm(wake, more=more)
 
+    def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
+        """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.
+
+        Raises:
+            RuntimeError: this is a thread that Trio did not start.
+        """
+        if threading.get_ident() == self._thread:
+            return call(*args)
+        return trio.from_thread.run_sync(call, *args)
+
     # --- the timer --------------------------------------------------------------------------------------------
 
-    def after(self, seconds: float, call: Callable[..., Any], *args: Any) -> None:
-        """Append ``call(*args, now)`` to the mailbox in so many seconds of Trio's time."""
-        entry = (trio.current_time() + seconds, next(self._timer_ids), call, args)
+    def after(self, seconds: float, call: Callable[[Attempt, int], None], attempt: Attempt) -> None:
+        """Append ``call(attempt, now)`` to the mailbox in so many seconds of Trio's time."""
+        entry = (trio.current_time() + seconds, next(self._timer_ids), Request(self._on_time, (call, attempt)))
         heapq.heappush(self._timers, entry)
+
+    def _on_time(self, call: Callable[[Attempt, int], None], attempt: Attempt, now: int) -> None:
+        try:
+            call(attempt, now)
+        except Exception:  # nobody reads this request
+            logger.exception("trioschedule: an internal message failed; please report this")
 
     def _arm(self, wake: int | None, *, more: bool) -> None:
         """Move the one deadline to the earliest thing there is to do.
@@ -261,8 +269,7 @@ class Actor:
                 self._armed = math.inf
                 self._wake_us = None
                 while self._timers and self._timers[0][0] <= trio.current_time():
-                    _, _, call, args = heapq.heappop(self._timers)
-                    self._mailbox.append((call, args, None))
+                    self._mailbox.append(heapq.heappop(self._timers)[2])
                 self._step()
 
     async def watch_clock(self) -> None:
@@ -303,30 +310,34 @@ class Actor:
     # --- effects ----------------------------------------------------------------------------------------------
 
     def _start(self, run: RunRecord) -> None:
-        attempt = Attempt(run, run.attempt, self, self._handle_of)
-        self.attempts[run.id] = attempt
-        job_id = run.job.id
-        if job_id in self._next_waiters:
-            waiter = self._next_waiters.pop(job_id)
+        job = run.job
+        attempt = self.attempts[run.id] = Attempt(run, run.attempt, self)
+        if job.id in self._next_waiters:
+            waiter = self._next_waiters.pop(job.id)
             waiter.run = run
             waiter.event.set()
         spawn: Callable[..., None] = self._nursery.start_soon
-        context = run.job.context
         # Trio names a task by the repr of a callable without a name of its own; that is user code.
-        name = run.fn if type(run.fn) is FunctionType else run.job.label
-        if context is None:
-            spawn(perform, attempt, self._report, self._middleware, name=name)
-        else:
-            context.run(spawn, perform, attempt, self._report, self._middleware, name=name)
+        name = run.fn if type(run.fn) is FunctionType else job.label
+        (job.context or self._context).run(spawn, perform, attempt, self._middleware, name=name)
 
-    def _handle_of(self, run: RunRecord) -> Any:
+    def _spawn_outside(self, job: JobRecord, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Start a task for a job that is none of its runs, nor inside of one, with the job's context variables."""
+        outside(job.context or self._context).run(self._nursery.start_soon, fn, *args)
+
+    def handle_of(self, run: RunRecord) -> Any:
+        """What `current_run` shows as the job of a run."""
         return self.handles.job(run.job)
 
-    def _report(self, attempt: Attempt) -> None:
-        if self.attempts.get(attempt.run.id) is attempt:
-            del self.attempts[attempt.run.id]
+    def report(self, attempt: Attempt) -> None:
+        """An attempt has ended; its task calls this last."""
+        attempts, run_id = self.attempts, attempt.run.id
+        if attempts.get(run_id) is attempt:
+            del attempts[run_id]
+        if self.slow_cleanups:
+            self.slow_cleanups.discard(run_id)
         self._mailbox.append(attempt)
-        if len(self.attempts) < FEW:
+        if len(attempts) < FEW:
             self._step()
         elif self._armed != -math.inf:
             # Many are at work: more reports come in this very turn of the loop, and one step takes them all.
@@ -343,10 +354,11 @@ class Actor:
     def _cancel_later(self, subject: tuple[RunRecord, float]) -> None:
         run, grace = subject
         attempt = self.attempts.get(run.id)
-        self.after(grace, self._grace_is_over, attempt)
+        if attempt is not None:
+            self.after(grace, self._grace_is_over, attempt)
 
-    def _grace_is_over(self, attempt: Attempt | None, now: int) -> None:
-        if attempt is not None and self.attempts.get(attempt.run.id) is attempt:
+    def _grace_is_over(self, attempt: Attempt, now: int) -> None:
+        if self.attempts.get(attempt.run.id) is attempt:
             self.ledger.cancel_run(attempt.run, now, "cancelled; its grace was over")
 
     def _warn_if_slow(self, attempt: Attempt, now: int) -> None:
@@ -359,11 +371,12 @@ class Actor:
             )  # fmt: skip
 
     def _run_ended(self, run: RunRecord) -> None:
-        self.slow_cleanups.discard(run.id)
+        self.ledger.awaited_runs.discard(run.id)
         if run.id in self._run_waiters:
             self._run_waiters.pop(run.id).set()
 
     def _job_over(self, job: JobRecord) -> None:
+        self.ledger.awaited_jobs.discard(job.id)
         if job.id in self._job_waiters:
             self._job_waiters.pop(job.id).set()
         if job.id in self._next_waiters:
@@ -380,6 +393,7 @@ class Actor:
         if run.is_over:
             await trio.lowlevel.checkpoint()
         while not run.is_over:
+            self.ledger.awaited_runs.add(run.id)
             await self._run_waiters[run.id].wait()
 
     async def all_over(self, runs: Iterable[RunRecord]) -> None:
@@ -392,14 +406,16 @@ class Actor:
         if job.is_over:
             await trio.lowlevel.checkpoint()
         while not job.is_over:
+            self.ledger.awaited_jobs.add(job.id)
             await self._job_waiters[job.id].wait()
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
         while True:
-            run = next(iter(job.live), None)
+            run = next((run for run in job.live if run.status in ACTIVE), None) or next(iter(job.live), None)
             if run is None and not job.is_over:
                 waiter = self._next_waiters[job.id]
+                self.ledger.awaited_jobs.add(job.id)
                 await waiter.event.wait()
                 run = waiter.run
             if run is None:
@@ -410,20 +426,21 @@ class Actor:
                 return run
 
     async def idle(self) -> None:
-        """Wait until nothing is due or running."""
+        """Wait until nothing is due, unless it is held, or running."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.store.busy() or self._armed == -math.inf:
+        self._step()  # what has come due since the last one
+        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle()):
             await self._change()
 
     async def all_done(self) -> None:
         """Wait until every job is over."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.open_jobs:
+        while self.ledger.open_jobs and not self.is_stopped:
             await self._change()
 
     async def settled(self, runs: Sequence[RunRecord]) -> None:
-        """Wait until none of these runs is due or at work; some may wait for their next attempt."""
-        while any(run.status in BUSY for run in runs):
+        """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
+        while runs := [run for run in runs if run.status in BUSY and not self.ledger.is_held(run)]:
             await self._change()
 
     async def quiet(self) -> None:
@@ -446,8 +463,9 @@ class Actor:
     def stop(self) -> None:
         """End the services and let every waiter look one last time."""
         self.is_stopped = True
+        self._armed = math.inf
         for scope in self._services:
             scope.cancel()
-        self._changed.set()
+        self._wake_watchers()
         for subscriber in self.subscribers:
-            subscriber.channel.close()
+            subscriber.close(self.clock.now())

@@ -67,6 +67,7 @@ class WallClock:
 
     def __init__(self, os_time: Callable[[], float] = time.time) -> None:
         self._clock = trio.lowlevel.current_clock()
+        self._current_time = self._clock.current_time
         self._os_time = os_time
         self.is_virtual: bool = is_virtual(self._clock)
         self.on_step: Callable[[int], object] | None = None
@@ -79,7 +80,7 @@ class WallClock:
 
     def now(self) -> int:
         """The wall time."""
-        return round(self._clock.current_time() * US) + self._offset
+        return round(self._current_time() * US) + self._offset
 
     def deadline(self, at: int) -> float:
         """A wall time as a time of Trio's clock."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _steering as steering, commands
-from ._intake import accept_jobs
+from ._intake import accept_jobs, still_to_come
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
+from ._updating import update
 from ._util import safe_repr
 
 # What a command came to, and the runs whose cleanup a caller who waits has to wait for.
@@ -38,19 +39,16 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
             return _cancel(ledger, target, running, grace, origin, now)
         case commands.Update(target, changes):
             jobs = steering.resolve(ledger, target, strict=True)
-            steering.update(ledger, jobs, changes, now)
+            update(ledger, jobs, changes, now)
             return jobs, ()
         case commands.RunNow(target):
-            jobs = steering.resolve(ledger, target, strict=True)
-            return [steering.run_now(ledger, job, now) for job in jobs], ()
+            return steering.run_now(ledger, steering.resolve(ledger, target, strict=True), now), ()
         case commands.Pause(target, reason=reason):
             return _each(ledger, target, lambda job: steering.pause(ledger, job, now, reason), strict=True)
         case commands.Resume(target):
             return _each(ledger, target, lambda job: steering.resume(ledger, job, now), strict=True)
         case commands.Retry(target):
-            for job in steering.resolve(ledger, target):
-                steering.check_retry(ledger, job, now)
-            return _each(ledger, target, lambda job: steering.retry(ledger, job, now), strict=False)
+            return steering.retry(ledger, steering.resolve(ledger, target), now), ()
         case commands.Delete(target):
             return _each(ledger, target, lambda job: steering.delete(ledger, job, now), strict=False)
         case commands.PauseQueue(queue):
@@ -74,8 +72,13 @@ def schedule(
     if not replaced:
         return records, []
     for job in replaced:
-        steering.cancel(ledger, job, now, running="cancel", grace=0, origin=origin, reason="replaced by another job")
+        steering.cancel(ledger, job, now, running=None, grace=0, origin=origin, reason="replaced by another job")
     return records, [run for job in replaced for run in job.live if run is not origin]
+
+
+def declare(ledger: Ledger, specs: Sequence[JobSpec], context: contextvars.Context, now: int) -> list[JobRecord]:
+    """Schedule what is declared in code."""
+    return accept_jobs(ledger, still_to_come(ledger, specs, now), now, context)[0]
 
 
 def _cancel(

@@ -22,7 +22,7 @@ SKIPS: Final = 5
 class Explanation:
     """The first thing that applies, as a `code` for programs and a `summary` for people; ``str()`` tells all.
 
-    Codes: ``closed, over, deleted, cleanup_slow, cancelling, running, queue_paused, paused, retrying, overlap,
+    Codes: ``closed, over, deleted, cleanup_slow, cancelling, running, queue_paused, paused, retrying, replacing,
     group_full, queue_full, due, no_next_time, scheduled``.
     """
 
@@ -92,6 +92,8 @@ def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str,
             return "running", f"run {run.id} has been running for {since}, attempt {run.attempt}"
     if job.paused is not None:
         why = f": {job.paused.reason}" if job.paused.reason else ""
+        held = ", ".join(str(run.id) for run in job.live)
+        why += f"; waiting for it to be resumed: run {held}" if held else ""
         return "paused", f"it has been paused since {from_us(job.paused.at).isoformat()}{why}"
     if ledger.closed:
         return "closed", "the scheduler is being closed, so nothing starts"
@@ -100,7 +102,10 @@ def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str,
     if job.next_due is None:
         return "no_next_time", f"its trigger {job.trigger!r} names no next time; run_now() starts it"
     if job.next_due <= now:
-        return "due", f"its slot {from_us(job.next_due).isoformat()} has come and is about to be served"
+        slot = from_us(job.next_due).isoformat()
+        if job.wake_at is not None and job.wake_at > now:
+            return "scheduled", f"its slot {slot} has come; by its jitter it starts in {_seconds(job.wake_at - now)}"
+        return "due", f"its slot {slot} has come and is about to be served"
     note = ""
     if job.wake_at is not None and job.wake_at > job.next_due:
         note = f", {_seconds(job.wake_at - job.next_due)} later by jitter"
@@ -119,14 +124,12 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int) -> tu
             "queue_paused",
             f"run {run.id} waits: queue {queue!r} is {'paused' if paused else 'not served here'}",
         )
-    if any(other.status in ACTIVE for other in job.live):
-        return "overlap", f"run {run.id} waits for the one before it"
+    for other in job.follows:
+        if any(one.status in ACTIVE for one in other.live):
+            return "replacing", f"run {run.id} waits for the cleanup of job {other.id}, which this one replaces"
     if group is not None and group in ledger.group_limits:
-        holders = [
-            other.label
-            for other in store.select(Selection(group=group))
-            if any(one.status in ACTIVE for one in other.live)
-        ]
+        members = store.select(Selection(group=group))
+        holders = [other.label for other in members for one in other.live if one.status in ACTIVE]
         if len(holders) >= ledger.group_limits[group]:
             return "group_full", f"run {run.id} waits: group {group!r} is full with {', '.join(holders[:5])}"
     if limit is not None and store.active_in(queue) >= limit:

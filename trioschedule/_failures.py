@@ -42,18 +42,19 @@ class Failures:
     def __init__(
         self,
         ledger: Ledger,
-        nursery: trio.Nursery,
         *,
         error_context: Callable[[RunRecord, BaseException], Any],
+        spawn: Callable[..., None],
+        cancel: Callable[[], None],
         submit: Callable[..., object],
         on_error: ErrorHandler | None,
     ) -> None:
         self.on_error: ErrorHandler | None = on_error
         self.handlers: int = 0
-        self.block: Block = Block(nursery.cancel_scope.cancel)
+        self.block: Block = Block(cancel)
         self.group_blocks: dict[str, Block] = {}
         self._ledger = ledger
-        self._nursery = nursery
+        self._spawn = spawn
         self._error_context = error_context
         self._submit = submit
 
@@ -73,7 +74,7 @@ class Failures:
         handler = run.options.on_error or (rules.on_error if rules is not None else None) or self.on_error
         if handler is not None and error is not None:
             self.handlers += 1
-            self._nursery.start_soon(self._call, handler, run, error)
+            self._spawn(job, self._call, handler, run, error)
         if isinstance(error, Exception) and (run.options.escalate or (rules is not None and rules.escalate)):
             error.add_note(f"job {job.label!r}, slot {slot}, attempt {run.attempt}")
             (self.group_blocks.get(group or "") or self.block).fail(error)
@@ -86,7 +87,7 @@ class Failures:
                 outcome: Any = handler(self._error_context(run, error))
                 if hasattr(outcome, "__await__"):
                     await outcome
-            if scope.cancelled_caught:
+            if scope.cancel_called:  # also if it swallowed that, or shielded itself
                 problem = TimeoutError(f"the error handler took longer than {HANDLER_TIMEOUT:g} s")
         except Exception as exc:  # noqa: BLE001 - logged with both exceptions
             problem = exc

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 _GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
@@ -46,9 +46,10 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
         if flags & _GENERATORS:
             raise TypeError(f"{fn!r} is a generator function; a job is an async function or a plain one")
         if not kwargs and not code.co_kwonlyargcount and not hasattr(plain, "__wrapped__"):
-            most = code.co_argcount - bound
-            given = len(args)
-            if (given <= most or flags & inspect.CO_VARARGS) and given >= most - len(plain.__defaults__ or ()):
+            missing = code.co_argcount - bound - len(args)
+            if missing == 0 or (
+                flags & inspect.CO_VARARGS if missing < 0 else missing <= len(plain.__defaults__ or ())
+            ):
                 return
     elif inspect.iscoroutine(fn) or inspect.isawaitable(fn):
         if inspect.iscoroutine(fn):
@@ -58,6 +59,8 @@ def check_call(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
         )
     elif not callable(fn):
         raise TypeError(f"schedule() takes a function to run, not {fn!r}")
+    elif getattr(getattr(type(fn).__call__, "__code__", None), "co_flags", 0) & _GENERATORS:
+        raise TypeError(f"calling {fn!r} makes a generator; a job is an async function or a plain one")
     try:
         signature = inspect.signature(fn)
     except ValueError:  # some builtins tell nobody; the call itself will
@@ -76,6 +79,13 @@ def check_place(run_in: str | None, fn: Any) -> None:
         raise TypeError(f"run_in='task' needs an async function; {function_name(fn)} is not one: use 'thread'")
     if run_in in ("thread", "process") and is_async(fn):
         raise TypeError(f"run_in={run_in!r} needs a plain function; {function_name(fn)} is async: use 'task'")
+
+
+def refuse_awaitable(name: str, value: Any) -> NoReturn:
+    """Refuse what a function that must be plain has returned: closed first, so that Python does not complain too."""
+    if hasattr(value, "close"):
+        value.close()
+    raise TypeError(f"{name} must be a plain function; it returned {value!r}, which nobody awaits")
 
 
 def function_name(fn: Any) -> str:

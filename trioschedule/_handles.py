@@ -209,12 +209,15 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
         return bool(await ask(self._actor, commands.Cancel(self, running=running, grace=grace)))
 
     def cancel_nowait(self, *, running: Running | None = None, grace: float = 0) -> bool:
-        """`cancel` without waiting for cleanup, from synchronous code.
+        """`cancel` without waiting for cleanup, from synchronous code, also in a worker thread that Trio started.
 
         Returns:
             True if the job was not cancelled or over before.
         """
         command = commands.Cancel(self, running=running, grace=grace)
+        return self._actor.in_own_thread(self._cancel_nowait, command)
+
+    def _cancel_nowait(self, command: commands.Cancel) -> bool:
         changes = not self._record.is_over and self._record.ending is None
         self._actor.submit(execute, self._ledger, command, run_of(self._actor))
         return changes

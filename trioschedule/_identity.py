@@ -46,8 +46,8 @@ def unique_key(unique: Unique, job: JobRecord) -> Hashable:
         "group": job.options.group,
         "name": job.name,
     }
-    key = tuple((part, _frozen(parts[part])) for part in unique.by)
     try:
+        key = tuple((part, _frozen(parts[part])) for part in unique.by)
         hash(key)
     except TypeError as exc:
         raise TypeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 
 from . import events
@@ -14,6 +15,8 @@ from ._records import JobRecord
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
 from .triggers import Manual, Trigger, bind
+
+logger = logging.getLogger("trioschedule")
 
 
 def accept_jobs(
@@ -27,23 +30,31 @@ def accept_jobs(
     fresh: list[JobRecord] = []
     keys: dict[int, Hashable] = {}
     replaced: list[JobRecord] = []
+    is_named = ledger.store.is_named
     for spec in specs:
-        record, key, rival = _prepare(ledger, spec, now, context, batch)
-        if rival is not None:
-            if spec.if_exists == "skip":
-                records.append(rival)
-                continue
-            replaced.append(rival)
-            record.follows = rival
+        record = _prepare(ledger, spec, now, context)
+        if spec.name is None and (is_named(record) or (batch and ("name", record.label) in batch)):
+            record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
+        if record.name is not None or spec.options.unique is not None:
+            key, rivals = _claims(ledger, spec, record, now, batch)
+            if rivals:
+                if spec.if_exists == "replace":
+                    replaced += rivals
+                elif rivals[0].ending is None or rivals[0].is_over:
+                    records.append(rivals[0])
+                    continue
+                # What is being cancelled is as good as gone: the new one comes after its cleanup.
+                record.follows = tuple(rivals)
+            if record.name is not None:
+                batch["name", record.name] = record
+            if key is not None:
+                batch["key", key] = record
+                keys[record.id] = key
         records.append(record)
         fresh.append(record)
-        if record.name is not None:
-            batch["name", record.name] = record
-        if key is not None:
-            batch["key", key] = record
-            keys[record.id] = key
+    add_job = ledger.store.add_job
     for record in fresh:
-        ledger.store.add_job(record, keys.get(record.id) if keys else None)
+        add_job(record, keys.get(record.id) if keys else None)
     ledger.open_jobs += len(fresh)
     if ledger.listening:
         for record in fresh:
@@ -51,45 +62,65 @@ def accept_jobs(
     return records, replaced
 
 
-def _prepare(
-    ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None, batch: Mapping[Hashable, JobRecord]
-) -> tuple[JobRecord, Hashable | None, JobRecord | None]:
-    options, store = spec.options, ledger.store
+def _prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None) -> JobRecord:
+    options = spec.options
     if ledger.served:
         check_queue(ledger, options.queue)
     trigger, due = timed(spec.trigger, now, ledger.tz)
-    job_id = store.new_job_id()
+    job_id = ledger.store.new_job_id()
     wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
-    record = JobRecord(
+    return JobRecord(
         job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
     )
-    rival = None
+
+
+def _claims(
+    ledger: Ledger, spec: JobSpec, record: JobRecord, now: int, batch: Mapping[Hashable, JobRecord]
+) -> tuple[Hashable | None, list[JobRecord]]:
+    """The unique key that a new job claims, and the jobs that hold it, or the name, already.
+
+    Raises:
+        DuplicateJobError: there is one, and nothing was said about it.
+        ValueError: there is one that may not be skipped or replaced.
+    """
+    unique, key, rivals = spec.options.unique, None, []
     if spec.name is not None:
-        rival = batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name)
-    elif store.is_named(record):
-        record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
-    key = None
-    if options.unique is not None:
-        key = unique_key(options.unique, record)
-        rival = rival or batch.get(("key", key)) or _holder(ledger, key, options.unique, now)
-    if rival is not None:
-        if spec.if_exists == "error":
-            raise DuplicateJobError(
-                f"{_what_is_taken(spec, rival)}; "
-                "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
-            )
-        if spec.if_exists == "skip":
-            differences = definition_differences(rival, record, named=spec.name is not None)
-            if differences:
-                raise ValueError(
-                    f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
-                    f"{', '.join(differences)}; pass if_exists='replace' or another name"
-                )
-        elif rival in batch.values():
+        rivals.append(batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name))
+    if unique is not None:
+        key = unique_key(unique, record)
+        rivals.append(batch.get(("key", key)) or key_holder(ledger, key, unique, now))
+    found = list({rival.id: rival for rival in rivals if rival is not None}.values())
+    if found:
+        _check_rivals(spec, record, found, batch)
+    return key, found
+
+
+def _check_rivals(
+    spec: JobSpec, record: JobRecord, rivals: Sequence[JobRecord], batch: Mapping[Hashable, JobRecord]
+) -> None:
+    rival = rivals[0]
+    if spec.if_exists == "error":
+        raise DuplicateJobError(
+            f"{_what_is_taken(spec, rival)}; "
+            "pass if_exists='skip' to keep it, if_exists='replace' to put this one in its place"
+        )
+    if spec.if_exists == "replace":
+        if any(one in batch.values() for one in rivals):
             raise ValueError(
                 f"if_exists='replace': two jobs of one batch claim the same name or key, as {rival.label!r}"
             )
-    return record, key, rival
+        return
+    if len(rivals) > 1:
+        raise ValueError(
+            f"if_exists='skip': job {rival.label!r} has the name and job {rivals[1].label!r} the unique key; "
+            "pass if_exists='replace' or another name"
+        )
+    differences = definition_differences(rival, record, named=spec.name is not None)
+    if differences:
+        raise ValueError(
+            f"if_exists='skip': job {rival.label!r} exists and is defined otherwise in "
+            f"{', '.join(differences)}; pass if_exists='replace' or another name"
+        )
 
 
 def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:
@@ -105,6 +136,18 @@ def timed(trigger: Trigger, now: int, tz: str) -> tuple[Trigger, int | None]:
     return bound, due
 
 
+def still_to_come(ledger: Ledger, specs: Sequence[JobSpec], now: int) -> list[JobSpec]:
+    """Of declared jobs those that name a time from now on: one whose days are over must not keep out all others."""
+    kept = []
+    for spec in specs:
+        bound = bind(spec.trigger, now, ledger.tz)
+        if first_slot(bound, now) is not None or type(bound) is Manual:
+            kept.append(spec)
+        else:
+            logger.warning("declared job %r is left out: %r names no time from now on", spec.name, spec.trigger)
+    return kept
+
+
 def check_queue(ledger: Ledger, queue: str) -> None:
     if ledger.served and queue not in ledger.served:
         known = ", ".join(map(repr, sorted(ledger.served)))
@@ -116,7 +159,8 @@ def _live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
     return None if job is None or job.is_over else job
 
 
-def _holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
+    """The job that claims a unique key now."""
     job = ledger.store.holder(key)
     if job is None:
         return None
@@ -125,12 +169,16 @@ def _holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecor
 
 
 def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
-    """Refuse to open a job again whose name or unique key is taken meanwhile."""
+    """Refuse to open a job again whose name or unique key is taken meanwhile, or whose group's block has been left."""
+    if job.is_left:
+        raise SchedulerClosedError(
+            f"retry(): job {job.label!r} belongs to group {job.options.group!r}, whose block has been left"
+        )
     if job.name is not None and (rival := _live_job_named(ledger, job.name)) is not None and rival is not job:
         raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
     unique = job.options.unique
     if unique is not None:
-        rival = _holder(ledger, unique_key(unique, job), unique, now)
+        rival = key_holder(ledger, unique_key(unique, job), unique, now)
         if rival is not None and rival is not job:
             raise DuplicateJobError(f"job {job.id} cannot be opened again: job {rival.id} holds its unique key")
 

@@ -15,7 +15,9 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from . import events
+from ._functions import refuse_awaitable
 from ._plan import (
+    RETURNED,
     Dropped,
     Ending,
     SlotPlan,
@@ -27,12 +29,32 @@ from ._plan import (
     run_error,
     wake_time,
 )
-from ._records import ACTIVE, GroupRules, JobRecord, JobStatus, QueueRules, RunKind, RunRecord, RunStatus, Selection
+from ._records import (
+    ACTIVE,
+    CANCELLING,
+    CATCH_UP,
+    DUE,
+    FAILED,
+    MANUAL,
+    RETRYING,
+    RUNNING,
+    SLOT,
+    SUCCEEDED,
+    TIMED_OUT,
+    GroupRules,
+    JobRecord,
+    JobStatus,
+    QueueRules,
+    RunKind,
+    RunRecord,
+    RunStatus,
+    Selection,
+)
 from ._spec import Abort, Overlap, Retention, Snooze
 from ._time import US
 from ._util import problem
 from .stores import Store
-from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us
+from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us, stepped
 
 # So many slots, and so many starts, in one step: then other tasks of the program get their turn. (More would also
 # keep more tasks alive at once than Python's garbage collector likes: 1,000 cost a quarter more a run.)
@@ -57,6 +79,11 @@ class Effect(StrEnum):
     FAILED = "failed"  # (RunRecord, what it raised): log it, call error handlers, escalate
     OVER = "over"  # JobRecord: it is over
     EVENT = "event"  # Event
+
+
+# Looked up once, as those of the records.
+_START: Final = Effect.START
+_ALLOW: Final = Overlap.ALLOW
 
 
 @final
@@ -88,8 +115,13 @@ class Ledger:
         self.listening: bool = False
         self.effects: list[tuple[Effect, Any]] = []
         self.counts: Counter[str] = Counter()
+        # Ids of those whose end somebody waits for. Of others it is no effect: nobody would do anything.
+        self.awaited_runs: set[int] = set()
+        self.awaited_jobs: set[int] = set()
         # Jobs that are not over.
         self.open_jobs: int = 0
+        # Whether nobody waits for a place, so that a run without rules for its place may go ahead.
+        self._is_free = False
         self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
         self._keep_us = round(retention.age * US)
         self._keep_count = retention.count
@@ -107,16 +139,29 @@ class Ledger:
             return None
         return 0 if rules.paused else rules.limit
 
+    def is_held(self, run: RunRecord) -> bool:
+        """Whether a run waits, and cannot start before somebody lets it: its job or queue is paused, or not served."""
+        return run.status not in ACTIVE and (
+            (run.job.paused is not None and run.kind is not MANUAL) or self.limit_of(run.options.queue) == 0
+        )
+
+    def is_idle(self) -> bool:
+        """Whether nothing is active, and nothing is due but what is held."""
+        return not self.store.active() and all(map(self.is_held, self.store.waiting()))
+
     # --- time -------------------------------------------------------------------------------------------------
 
     def advance(self, now: int) -> bool:
         """Serve what is due and start what may start; whether more is waiting than fits in one step."""
         rows = self.store.due(now, BATCH)
+        self._is_free = not self.closed and not self.store.has_ready()
         for row in rows:
             if type(row) is JobRecord:
                 self._serve(row, now)
-            elif row.status is RunStatus.RETRYING:  # unless serving a slot has just replaced it
-                self.store.move_run(row, RunStatus.DUE)
+            elif row.status is RETRYING:  # unless serving a slot has just replaced it
+                self._is_free = False
+                self.store.move_run(row, DUE)
+        self._is_free = False
         return self.start_ready(now) or len(rows) == BATCH
 
     def _serve(self, job: JobRecord, now: int) -> None:
@@ -138,7 +183,7 @@ class Ledger:
                 events.Misfired(at_us=now, job_id=job.id, job_name=job.label, first_due_us=first, accepted=accepted)
             )
         for dropped in plan.dropped:
-            self.skip(job, dropped, RunKind.SLOT, now)
+            self.skip(job, dropped, SLOT, now)
         for slot in plan.accepted:
             self.accept(job, slot, plan.kind, now)
         if not job.live:
@@ -155,7 +200,7 @@ class Ledger:
         """One more run of a job: DUE, or SKIPPED with the reason why not."""
         options = job.options
         reason = None
-        if kind is not RunKind.MANUAL:
+        if kind is not MANUAL:
             if options.max_runs is not None and job.started + _unstarted(job) >= options.max_runs:
                 reason = f"max_runs={options.max_runs} is reached by runs that wait"
             elif options.where is not None:
@@ -166,32 +211,56 @@ class Ledger:
                 replaced = job.live
                 # Before the others end, or the job might be over for want of a live run.
                 run = self.new_run(job, due, kind, now)
+                why = "replaced by the next run (overlap=replace)"
                 for other in replaced:
-                    self.cancel_run(other, now, "replaced by the next run (overlap=replace)")
+                    if other.started_at is None:
+                        self.withdraw(other, why, now)
+                    else:
+                        self.cancel_run(other, now, why)
                 return run
         if reason is not None:
             return self.skip(job, Dropped(due, due, 1, reason), kind, now)
         return self.new_run(job, due, kind, now)
 
     def new_run(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
-        """A run that waits for its place, whatever the policies say."""
+        """A run that waits for its place, whatever the policies say; or starts, where nothing can be in its way."""
         options = job.options
-        alone = kind is RunKind.CATCH_UP or options.overlap is not Overlap.ALLOW
+        starts = self._is_free and self._has_free_way(job)
         run = RunRecord(
-            self.store.new_run_id(), job, due, kind, RunStatus.DUE, alone, now, job.fn, job.args, job.kwargs, options,
-            0, options.attempts,
+            self.store.new_run_id(), job, due, kind, RUNNING if starts else DUE,
+            kind is CATCH_UP or options.overlap is not _ALLOW,
+            now, job.fn, job.args, job.kwargs, options, 0, 1 if options.retry is None else options.retry.attempts,
         )  # fmt: skip
         self.store.add_run(run)
+        if starts:
+            self._start(run, now)
+        else:
+            self._is_free = False
         return run
+
+    def _has_free_way(self, job: JobRecord) -> bool:
+        """Whether no rule could hold up a run that comes now, nor let another one start before it."""
+        options = job.options
+        return (
+            not job.live
+            and not job.follows
+            and options.priority == 0
+            and options.group is None
+            and self.limit_of(options.queue) is None
+        )
 
     def _refused(self, job: JobRecord) -> str | None:
         where = job.options.where
         assert where is not None
         try:
-            return None if where(self.handle(job)) else "where() said no"
+            answer = where(self.handle(job))
+            if answer is not True and hasattr(answer, "__await__"):
+                refuse_awaitable("where", answer)
+            says_yes = bool(answer)
         except Exception as exc:
             logger.exception("job %r: its predicate failed; the slot is skipped", job.label)
             return f"its predicate failed: {problem(exc)}"
+        return None if says_yes else "where() said no"
 
     def skip(self, job: JobRecord, dropped: Dropped, kind: RunKind, now: int) -> RunRecord:
         """Record that slots are not run: never silently."""
@@ -204,7 +273,7 @@ class Ledger:
             run.last_due, run.count = dropped.last, dropped.count
         self.store.add_run(run)
         self._tell_skipped(run, now)
-        if kind is not RunKind.MANUAL and job.next_due is None and job.ending is None and is_one_shot(job.trigger):
+        if kind is not MANUAL and job.next_due is None and job.ending is None and is_one_shot(job.trigger):
             job.ending, job.reason = JobStatus.COMPLETED, dropped.reason
         return run
 
@@ -212,7 +281,8 @@ class Ledger:
         """Skip a run after all that was accepted and has not started."""
         run.finished_at, run.reason = now, reason
         self.store.move_run(run, RunStatus.SKIPPED)
-        self.effects.append((Effect.ENDED, run))
+        if run.id in self.awaited_runs:
+            self.effects.append((Effect.ENDED, run))
         self._tell_skipped(run, now)
 
     def _tell_skipped(self, run: RunRecord, now: int) -> None:
@@ -234,29 +304,29 @@ class Ledger:
             return False
         runs = self.store.claim(self.limit_of, self.group_limits, BATCH)
         for run in runs:
-            job = run.job
-            is_first = run.started_at is None
-            run.attempt += 1
-            if is_first:
-                run.started_at = now
-                if run.kind is not RunKind.MANUAL:
-                    self._count_start(job)
-            self.effects.append((Effect.START, run))
-            if self.listening:
-                self.emit(
-                    events.RunStarted(
-                        at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due,
-                        attempt=run.attempt, lateness=(now - run.due) / US,
-                    )
-                )  # fmt: skip
-        self.counts["started"] += len(runs)
+            self._start(run, now)
         return len(runs) == BATCH
 
-    def _count_start(self, job: JobRecord) -> None:
-        job.started += 1
-        if job.is_exhausted and job.next_due is not None:
-            job.next_due = None
-            self.store.set_wake(job, None)
+    def _start(self, run: RunRecord, now: int) -> None:
+        """Start the next attempt of a run that has its place."""
+        job = run.job
+        run.attempt += 1
+        if run.started_at is None:
+            run.started_at = now
+            if run.kind is not MANUAL:
+                job.started += 1
+                if job.options.max_runs is not None and job.is_exhausted and job.next_due is not None:
+                    job.next_due = None
+                    self.store.set_wake(job, None)
+        self.counts["started"] += 1
+        self.effects.append((_START, run))
+        if self.listening:
+            self.emit(
+                events.RunStarted(
+                    at_us=now, job_id=job.id, job_name=job.label, run_id=run.id, due_us=run.due,
+                    attempt=run.attempt, lateness=(now - run.due) / US,
+                )
+            )  # fmt: skip
 
     def report(
         self, run: RunRecord, attempt: int, ending: Ending, value: Any, error: BaseException | None, now: int
@@ -264,21 +334,21 @@ class Ledger:
         """Take the report of an attempt."""
         if run.status not in ACTIVE or run.attempt != attempt:
             return
-        if ending is Ending.RETURNED and run.status is RunStatus.RUNNING and type(value) not in _ANSWERS:
+        if ending is RETURNED and run.status is RUNNING and type(value) not in _ANSWERS:
             # What `conclude` says of a plain return, without asking: it is what happens nearly always.
             run.value, run.exception, run.reason = value, None, None
-            self.finish_run(run, RunStatus.SUCCEEDED, now)
+            self.finish_run(run, SUCCEEDED, now)
             return
         end = conclude(run, ending, value, error, now, unit=self._random.random() if error else 0.0, closed=self.closed)
         if error is not None:
             run.errors = (*run.errors, run_error(attempt, now, error))
         run.attempt, run.exception, run.reason = end.attempt, end.exception, end.reason
-        if end.status is not RunStatus.RETRYING:
+        if end.status is not RETRYING:
             run.value = end.value
             self.finish_run(run, end.status, now)
             return
         run.ready_at = end.ready_at
-        self.store.move_run(run, RunStatus.RETRYING)
+        self.store.move_run(run, RETRYING)
         if self.listening:
             job = run.job
             self.emit(
@@ -295,8 +365,9 @@ class Ledger:
         self.store.move_run(run, status)
         job.last_run = run
         self.counts[status] += 1
-        self.effects.append((Effect.ENDED, run))
-        failed = status is RunStatus.FAILED or status is RunStatus.TIMED_OUT
+        if run.id in self.awaited_runs:
+            self.effects.append((Effect.ENDED, run))
+        failed = status is FAILED or status is TIMED_OUT
         if failed:
             self.effects.append((Effect.FAILED, (run, run.exception)))
         if self.listening:
@@ -311,9 +382,9 @@ class Ledger:
             job.failures += 1
             if job.options.max_failures is not None and job.failures >= job.options.max_failures and job.ending is None:
                 self._give_up(job, now)
-        elif status is RunStatus.SUCCEEDED:
+        elif status is SUCCEEDED:
             job.failures = 0
-        if job.ending is None and run.kind is not RunKind.MANUAL and job.next_due is None and is_one_shot(job.trigger):
+        if job.next_due is None and job.ending is None and run.kind is not MANUAL and is_one_shot(job.trigger):
             job.ending = one_shot_ending(status)
         if not job.live:
             self.settle(job, now)
@@ -329,22 +400,22 @@ class Ledger:
     def cancel_run(self, run: RunRecord, now: int, reason: str, *, grace: float = 0, finish: bool = False) -> None:
         """Cancel one live run: at once, after a grace, or (finish) only by asking it and starting no attempt more."""
         run.cancel_requested = True
-        if run.status is RunStatus.RUNNING:
+        if run.status is RUNNING:
             run.reason = reason
             if finish:
                 return
             if grace:
                 self.effects.append((Effect.CANCEL_LATER, (run, grace)))
                 return
-            self.store.move_run(run, RunStatus.CANCELLING)
+            self.store.move_run(run, CANCELLING)
             self.effects.append((Effect.CANCEL, run))
-        elif run.status is not RunStatus.CANCELLING:
+        elif run.status is not CANCELLING:
             run.reason = reason
             self.finish_run(run, RunStatus.CANCELLED, now)
 
     def settle(self, job: JobRecord, now: int) -> None:
         """What becomes of a job without a live run: over, or, of a `Delay`, its next slot."""
-        if job.is_over or job.live:
+        if job.finished_at is not None or job.live:
             return
         if job.ending is None:
             if job.next_due is not None or type(job.trigger) is Manual:
@@ -360,7 +431,8 @@ class Ledger:
         job.finished_at, job.next_due, job.paused = now, None, None
         self.store.finish_job(job)
         self.open_jobs -= 1
-        self.effects.append((Effect.OVER, job))
+        if job.id in self.awaited_jobs:
+            self.effects.append((Effect.OVER, job))
         if self.listening:
             status = job.ending or JobStatus.COMPLETED
             self.emit(events.JobDone(at_us=now, job_id=job.id, job_name=job.label, status=status))
@@ -400,21 +472,29 @@ class Ledger:
                 continue
             trigger = moved(job.trigger, delta)
             if trigger is not job.trigger:
-                job.trigger, job.version = trigger, job.version + 1
-                if job.next_due is not None:
-                    after = job.next_due + delta - 1
-                    try:
-                        self.retime(job, next_us(trigger, after))
-                    except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
-                        self.trigger_failed(job, exc)
-                    self.settle(job, now)
+                self._follow_clock(job, trigger, delta, now)
             for run in job.live:
-                if run.status is RunStatus.RETRYING:
+                if run.status is RETRYING:
                     run.ready_at += delta
-                    self.store.move_run(run, RunStatus.RETRYING)
+                    self.store.move_run(run, RETRYING)
         if self.listening:
             self.emit(events.ClockStepped(at_us=now, seconds=delta / US))
 
+    def _follow_clock(self, job: JobRecord, trigger: Any, delta: int, now: int) -> None:
+        """Give a job the trigger that keeps its rhythm, and its next slot on the new time."""
+        before, due = job.trigger, job.next_due
+        job.trigger, job.version = trigger, job.version + 1
+        if due is None:
+            return
+        try:
+            following, after = stepped(before, delta, due)
+            if following is not None:
+                job.trigger = following
+            self.retime(job, None if following is None else next_us(following, after))
+        except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
+            self.trigger_failed(job, exc)
+        self.settle(job, now)
+
 
 def _unstarted(job: JobRecord) -> int:
-    return sum(run.started_at is None and run.kind is not RunKind.MANUAL for run in job.live)
+    return sum(run.started_at is None and run.kind is not MANUAL for run in job.live)

@@ -17,11 +17,11 @@ import random
 import traceback
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, final
+from typing import Any, Final, NamedTuple, final
 
 import attrs
 
-from ._records import JobRecord, JobStatus, RunError, RunKind, RunRecord, RunStatus
+from ._records import CATCH_UP, SLOT, JobRecord, JobStatus, RunError, RunKind, RunRecord, RunStatus
 from ._spec import Abort, Exponential, Misfire, Options, Overlap, Retry, Snooze
 from ._time import US
 from ._util import problem
@@ -29,6 +29,8 @@ from .triggers import count_us, is_one_shot, last_us, next_us
 
 # A traceback is kept as text with the run; one of a runaway recursion is not worth megabytes.
 TRACEBACK_LIMIT = 20_000
+# A `misfire_grace` of less counts as this.
+TIMER_SLACK_US = 50_000
 
 
 # --- slots and misfires ---------------------------------------------------------------------------------------
@@ -45,15 +47,13 @@ class Dropped:
     reason: str
 
 
-@final
-@attrs.frozen
-class SlotPlan:
+class SlotPlan(NamedTuple):  # made for each slot: a frozen class costs three times as much
     """What to do about the slots that have come: run these, record those as dropped, then look again at `next_due`."""
 
     accepted: tuple[int, ...]
     dropped: tuple[Dropped, ...]
     next_due: int | None
-    kind: RunKind = RunKind.SLOT
+    kind: RunKind = SLOT
 
 
 def plan_slots(job: JobRecord, now: int) -> SlotPlan:
@@ -62,21 +62,35 @@ def plan_slots(job: JobRecord, now: int) -> SlotPlan:
     Raises:
         Exception: whatever the trigger raises.
     """
-    trigger, options, first = job.trigger, job.options, job.next_due
+    first = job.next_due
     assert first is not None
-    following = next_us(trigger, first)
-    grace = None if options.misfire_grace is None else round(options.misfire_grace * US)
+    following = next_us(job.trigger, first)
+    grace = grace_us(job.options)
     # With jitter a slot cannot be late before its jittered start; a past `At` is owed from its scheduling on.
     is_late = grace is not None and now - max(job.wake_at or first, job.since) > grace
     if (following is None or following > now) and not is_late:
         return SlotPlan((first,), (), following)
+    return _plan_missed(job, now, first, following, is_late=is_late)
 
+
+def grace_us(options: Options) -> int | None:
+    """How late a slot may be, in µs; None: as late as you like.
+
+    A timer never rings at the very microsecond: with less than `TIMER_SLACK_US` no slot would be in time on a real
+    clock.
+    """
+    return None if options.misfire_grace is None else max(round(options.misfire_grace * US), TIMER_SLACK_US)
+
+
+def _plan_missed(job: JobRecord, now: int, first: int, following: int | None, *, is_late: bool) -> SlotPlan:
+    """Decide about slots of which at least one is a misfire: ``following`` has come too, or ``first`` is too late."""
+    trigger, options = job.trigger, job.options
     last = first
     if following is not None and following <= now:
         last = last_us(trigger, first, now) or first
         following = next_us(trigger, last)
     oldest: int | None = first
-    if is_late and grace is not None:
+    if is_late and (grace := grace_us(options)) is not None:
         oldest = next_us(trigger, max(first, now - grace - 1))
         if oldest is not None and oldest > last:
             oldest = None
@@ -109,7 +123,7 @@ def plan_slots(job: JobRecord, now: int) -> SlotPlan:
                 slots.append(earlier)
             slots.reverse()
             reason = "older than misfire_grace" if slots[0] == oldest else "missed (beyond max_catch_up)"
-            kind = RunKind.CATCH_UP if len(slots) > 1 else RunKind.SLOT
+            kind = CATCH_UP if len(slots) > 1 else SLOT
             return SlotPlan(tuple(slots), drop(first, before(slots[0]), reason), following, kind)
 
 
@@ -147,7 +161,7 @@ class Verdict(Enum):
 
 def overlap(options: Options, live: Sequence[RunRecord], kind: RunKind) -> tuple[Verdict, str | None]:
     """What the overlap policy says to one more run while ``live`` ones exist, and the reason if it is dropped."""
-    if not live or kind is RunKind.CATCH_UP:
+    if not live or kind is CATCH_UP:
         # The backlog of an outage runs one after the other, whatever `overlap` says: see RunRecord.alone.
         return Verdict.ACCEPT, None
     match options.overlap:
@@ -178,6 +192,9 @@ class Ending(Enum):
     TIMED_OUT = "timed out"
     CANCELLED = "cancelled from outside"
     NOT_CALLED = "not called"
+
+
+RETURNED: Final = Ending.RETURNED
 
 
 @final
@@ -217,12 +234,12 @@ def conclude(
     attempt = run.attempt
     if run.status is RunStatus.CANCELLING or ending in (Ending.CANCELLED, Ending.NOT_CALLED):
         why = run.reason or "the block around it was cancelled"
-        if run.status is RunStatus.CANCELLING and ending is Ending.RETURNED:
+        if run.status is RunStatus.CANCELLING and ending is RETURNED:
             why += "; the function returned all the same"
         elif error is not None and ending is Ending.RAISED:
             why += f"; the function raised {type(error).__name__}"
         return Conclusion(RunStatus.CANCELLED, attempt, None, error, why)
-    if ending is Ending.RETURNED:
+    if ending is RETURNED:
         if type(value) is Snooze:
             if run.cancel_requested or closed:
                 return Conclusion(

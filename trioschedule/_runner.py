@@ -7,10 +7,13 @@ which scope caught a cancellation, and not what was raised, tells a time-out fro
 
 from __future__ import annotations
 
+import contextvars
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, final
 
 import attrs
 import pendulum
@@ -19,28 +22,43 @@ import trio
 from ._checks import positive_number
 from ._clock import hold
 from ._functions import is_async
-from ._plan import Ending
+from ._plan import RETURNED, Ending
 from ._records import RunRecord
 from ._time import from_us
 
 if TYPE_CHECKING:
     from ._handles import Job
 
-Report: TypeAlias = "Callable[[Attempt], None]"
+_CANCELLED: Final = Ending.CANCELLED  # looked up once: see RunRecord
+
 Middleware: TypeAlias = "Callable[[Callable[[], Awaitable[Any]], RunContext], Awaitable[Any]]"
+
+T = TypeVar("T")
+
+# What a function returns that was called, and did nothing.
+_NONSENSE: Final = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 _current: ContextVar[Attempt | None] = ContextVar("trioschedule_run", default=None)
 
 
+class Owner(Protocol):
+    """Who starts attempts, and is told of their end."""
+
+    def handle_of(self, run: RunRecord) -> Any: ...
+
+    def report(self, attempt: Attempt) -> None: ...
+
+    def in_own_thread(self, call: Callable[..., T], *args: Any) -> T: ...
+
+
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Attempt:
     """A call of a job function that is going on: what the actor needs to end it."""
 
     run: RunRecord
     number: int
-    owner: object
-    handle: Callable[[RunRecord], Any]
+    owner: Owner
     scope: trio.CancelScope | None = None
     is_cancelled: bool = False
     ending: Ending = Ending.NOT_CALLED
@@ -65,7 +83,7 @@ class RunContext:
     @property
     def job(self) -> Job[Any]:
         """The job."""
-        return self._attempt.handle(self._attempt.run)  # type: ignore[no-any-return]
+        return self._attempt.owner.handle_of(self._attempt.run)  # type: ignore[no-any-return]
 
     @property
     def run_id(self) -> int:
@@ -90,10 +108,15 @@ class RunContext:
     def extend_deadline(self, seconds: float) -> None:
         """Give this attempt so many seconds more than its time-out left it; without a time-out it has no effect.
 
+        Works in worker threads of the run too.
+
         Raises:
             ValueError: not a number above zero.
         """
         positive_number("extend_deadline(seconds)", seconds)
+        self._attempt.owner.in_own_thread(self._extend, seconds)
+
+    def _extend(self, seconds: float) -> None:
         scope = self._attempt.scope
         if scope is not None and not scope.cancel_called:
             scope.deadline += seconds
@@ -135,7 +158,14 @@ def run_of(owner: object) -> RunRecord | None:
     return attempt.run
 
 
-async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middleware]) -> None:
+def outside(context: contextvars.Context) -> contextvars.Context:
+    """A copy of a context from which `current_run` sees no run."""
+    copy = context.copy()
+    copy.run(_current.set, None)
+    return copy
+
+
+async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:
     """Call the job function once and report how that ended, whatever happens.
 
     Raises:
@@ -153,13 +183,17 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
             timeout = run.options.timeout
             if timeout is not None:
                 scope.deadline = trio.current_time() + timeout
-            attempt.ending = Ending.CANCELLED
+            attempt.ending = _CANCELLED
             try:
                 if middleware or run.options.run_in is not None or not is_async(run.fn):
                     attempt.value = await _call(attempt, middleware)
-                else:
+                elif run.kwargs:
                     attempt.value = await run.fn(*run.args, **run.kwargs)
-                attempt.ending = Ending.RETURNED
+                else:
+                    attempt.value = await run.fn(*run.args)
+                if type(attempt.value) in _NONSENSE:
+                    refuse(attempt.value, run.fn)
+                attempt.ending = RETURNED
             except Exception as exc:  # noqa: BLE001 - captured, reported and logged
                 attempt.ending, attempt.error = Ending.RAISED, exc
             except BaseExceptionGroup as group:
@@ -179,7 +213,7 @@ async def perform(attempt: Attempt, report: Report, middleware: Sequence[Middlew
         foreign = sys.exception()
         if foreign is not None and attempt.error is None and not _is_cancelled(foreign):
             attempt.ending, attempt.error = Ending.RAISED, foreign
-        report(attempt)
+        attempt.owner.report(attempt)
 
 
 def _is_cancelled(exc: BaseException) -> bool:
@@ -192,7 +226,31 @@ async def _call(attempt: Attempt, middleware: Sequence[Middleware]) -> Any:
     if not middleware:
         return await _invoke(attempt.run)
     outer, rest = middleware[0], middleware[1:]
-    return await outer(lambda: _call(attempt, rest), RunContext(attempt))
+    calls = 0
+
+    def call_next() -> Awaitable[Any]:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise RuntimeError(f"middleware {outer!r} called call_next() twice; to try again give the job a Retry")
+        return _call(attempt, rest)
+
+    return await outer(call_next, RunContext(attempt))
+
+
+def refuse(value: Any, fn: Any) -> None:
+    """Refuse a result that shows that the work was never done.
+
+    Raises:
+        TypeError: it is a coroutine that nobody awaited, or a generator that nobody iterated.
+    """
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError(
+            f"{fn!r} returned a coroutine that nobody awaited: await it in there, or schedule an async function"
+        )
+    if type(value) in _NONSENSE:
+        raise TypeError(f"{fn!r} returned a generator that nobody iterated; a job is an async function or a plain one")
 
 
 async def _invoke(run: RunRecord) -> Any:
@@ -202,13 +260,13 @@ async def _invoke(run: RunRecord) -> Any:
         return await fn(*run.args, **run.kwargs)
     with hold():
         if where == "thread":
-            value = await trio.to_thread.run_sync(lambda: fn(*run.args, **run.kwargs))
-        else:
-            value = await _in_process(run)
-    if hasattr(value, "__await__"):
-        if hasattr(value, "close"):
-            value.close()
-        raise TypeError(f"{fn!r} is a plain function that returned a coroutine; schedule an async function instead")
+            return await trio.to_thread.run_sync(_in_thread, run)
+        return await _in_process(run)
+
+
+def _in_thread(run: RunRecord) -> Any:
+    value = run.fn(*run.args, **run.kwargs)
+    refuse(value, run.fn)  # here already, since Trio would blame our own function for it
     return value
 
 

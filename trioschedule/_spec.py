@@ -389,7 +389,7 @@ _NO_KWARGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @final
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, slots=False)  # gone when its job is stored; without slots it is made faster
 class JobSpec:
     """One job to schedule: what `Scheduler.schedule_many` takes.
 
@@ -423,7 +423,10 @@ class JobSpec:
         **options: Any,
     ) -> None:
         check_trigger(trigger)
-        args = args if type(args) is tuple else tuple(args)
+        if type(args) is not tuple:
+            if isinstance(args, (str, bytes)):
+                raise TypeError(f"args must be a tuple of arguments such as ({args!r},), not {args!r}")
+            args = tuple(args)
         kwargs = _NO_KWARGS
         if isinstance(fn, partial):
             fn, args, kwargs = unwrap(fn, args)
@@ -432,11 +435,13 @@ class JobSpec:
             text("name", name)
         if if_exists not in ("error", "skip", "replace"):
             raise ValueError(f"if_exists must be 'error', 'skip' or 'replace', not {if_exists!r}")
-        checked = checked_options(options)
-        if checked.run_in is not None:
-            check_place(checked.run_in, fn)
+        checked = DEFAULTS
+        if options:
+            checked = checked_options(options)
+            if checked.run_in is not None:
+                check_place(checked.run_in, fn)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            trigger, fn, args, kwargs, name, if_exists, checked, tuple(options)
+            trigger, fn, args, kwargs, name, if_exists, checked, (*options,)
         )
 
     def under(self, defaults: Mapping[str, Any], group: str | None) -> JobSpec:

@@ -5,34 +5,26 @@ Every function validates first and changes afterwards, so that a refused command
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 
 from . import events
-from ._checks import positive_number, whole_number
-from ._errors import JobDoneError, JobNotFoundError, SchedulerClosedError
-from ._functions import check_call, check_place, unwrap
-from ._intake import check_queue, check_reopening, timed
+from ._errors import DuplicateJobError, JobDoneError, JobNotFoundError, SchedulerClosedError
+from ._identity import unique_key
+from ._intake import check_queue, check_reopening
 from ._ledger import Ledger
 from ._plan import Dropped, job_status
 from ._records import ACTIVE, BUSY, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
-from ._spec import Options, Retry, checked_options
-from ._time import US, from_us, instant_us
 from ._util import safe_repr
 from .triggers import (
-    At,
     Delay,
     anchored,
-    check_trigger,
     count_us,
     is_one_shot,
     last_us,
     next_us,
-    zone_of,
 )
 
 _ALL: Final = 2**62
@@ -62,6 +54,8 @@ def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRec
     if job is not None:
         return [job]
     if strict:
+        if isinstance(record, JobRecord):
+            raise JobNotFoundError(f"job {record.id}, {record.label!r}, was deleted, or is older than the retention")
         raise JobNotFoundError(f"no job has the {'name' if isinstance(target, str) else 'id'} {target!r}")
     return []
 
@@ -209,46 +203,66 @@ def _is_busy(job: JobRecord) -> bool:
     return any(run.status in BUSY for run in job.live)
 
 
-def check_retry(ledger: Ledger, job: JobRecord, now: int) -> None:
-    """Refuse what `retry` could not do; asked of every job of a bulk call before the first one changes."""
-    if _is_busy(job):
-        return
-    if ledger.closed:
+def retry(ledger: Ledger, jobs: Sequence[JobRecord], now: int) -> int:
+    """Make jobs due now, except those that are due or running: all, or, if one cannot be, none. Gives how many."""
+    idle = [job for job in jobs if not _is_busy(job)]
+    if idle and ledger.closed:
         raise SchedulerClosedError("retry(): the block that opened this scheduler is being left")
-    if job.is_over:
+    reopened = [job for job in idle if job.is_over]
+    keys = _check_reopenings(ledger, reopened, now)
+    following = {job.id: None if is_one_shot(job.trigger) else _following(job, now) for job in reopened}
+    for job in reopened:
+        _open_again(ledger, job, keys.get(job.id), following[job.id])
+    for job in idle:
+        _make_due(ledger, job, now, was_over=job.id in following)
+    return len(idle)
+
+
+def _check_reopenings(ledger: Ledger, jobs: Sequence[JobRecord], now: int) -> dict[int, Hashable]:
+    """Refuse to open jobs again whose name or key is taken, also by each other; their keys, by job id."""
+    keys: dict[int, Hashable] = {}
+    taken: dict[Hashable, JobRecord] = {}
+    for job in jobs:
         check_reopening(ledger, job, now)
+        claims: list[Hashable] = [] if job.name is None else [("name", job.name)]
+        if job.options.unique is not None:
+            keys[job.id] = unique_key(job.options.unique, job)
+            claims.append(("key", keys[job.id]))
+        for claim in claims:
+            if (rival := taken.setdefault(claim, job)) is not job:
+                raise DuplicateJobError(
+                    f"retry(): jobs {rival.id} and {job.id} had the same name or unique key, {claim[1]!r}; "  # type: ignore[index]
+                    "only one of them can be opened again"
+                )
+    return keys
 
 
-def retry(ledger: Ledger, job: JobRecord, now: int) -> bool:
-    """Make a job due now: reopen a one-shot's run, give a recurring job a manual run; False if it is due or running."""
-    if _is_busy(job):
-        return False
-    check_retry(ledger, job, now)
+def _open_again(ledger: Ledger, job: JobRecord, key: Hashable | None, following: int | None) -> None:
+    job.ending = job.finished_at = job.reason = None
+    job.failures = 0
+    ledger.store.finish_job(job)
+    ledger.open_jobs += 1
+    if key is not None:
+        ledger.store.hold_key(job, key)
+    if not is_one_shot(job.trigger):
+        ledger.retime(job, following)
+
+
+def _make_due(ledger: Ledger, job: JobRecord, now: int, *, was_over: bool) -> None:
+    """Reopen a one-shot's run, give a recurring job a manual run."""
     if job.live:
         run = job.live[0]
         run.ready_at = now
         ledger.store.move_run(run, RunStatus.DUE)
-        return True
-    was_over = job.is_over
-    if was_over:
-        following = None if is_one_shot(job.trigger) else _following(job, now)
-        job.ending = job.finished_at = job.reason = None
-        job.failures = 0
-        ledger.store.finish_job(job)
-        ledger.open_jobs += 1
-        if not is_one_shot(job.trigger):
-            ledger.retime(job, following)
-    if not is_one_shot(job.trigger):
+    elif not is_one_shot(job.trigger):
         ledger.new_run(job, now, RunKind.MANUAL, now)
-        return True
-    if was_over and (run_before := _run_of_its_slot(ledger, job)) is not None:
+    elif was_over and (run_before := _run_of_its_slot(ledger, job)) is not None:
         _reopen(ledger, run_before, now)
-        return True
-    due = now if job.next_due is None else job.next_due
-    job.next_due = None
-    ledger.store.set_wake(job, None)
-    ledger.new_run(job, due, RunKind.SLOT, now)
-    return True
+    else:
+        due = now if job.next_due is None else job.next_due
+        job.next_due = None
+        ledger.store.set_wake(job, None)
+        ledger.new_run(job, due, RunKind.SLOT, now)
 
 
 def _run_of_its_slot(ledger: Ledger, job: JobRecord) -> RunRecord | None:
@@ -285,13 +299,14 @@ def delete(ledger: Ledger, job: JobRecord, now: int) -> bool:
     return True
 
 
-def run_now(ledger: Ledger, job: JobRecord, now: int) -> RunRecord:
-    """A manual run: obeys overlap and limits, asks no `where`, moves no slot."""
-    if ledger.closed:
+def run_now(ledger: Ledger, jobs: Sequence[JobRecord], now: int) -> list[RunRecord]:
+    """A manual run of each: obeys overlap and limits, asks no `where`, moves no slot."""
+    if jobs and ledger.closed:
         raise SchedulerClosedError("run_now(): the block that opened this scheduler is being left")
-    if job.is_over or job.ending is not None:
-        raise JobDoneError(f"run_now(): job {job.label!r} is {job.ending or 'over'}; retry() opens it again")
-    return ledger.accept(job, now, RunKind.MANUAL, now)
+    for job in jobs:
+        if job.is_over or job.ending is not None:
+            raise JobDoneError(f"run_now(): job {job.label!r} is {job.ending or 'over'}; retry() opens it again")
+    return [ledger.accept(job, now, RunKind.MANUAL, now) for job in jobs]
 
 
 def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> list[RunRecord]:
@@ -313,140 +328,6 @@ def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> li
         ledger.settle(job, now)
     waiting = [run for run in job.live if run.status in ACTIVE or ledger.limit_of(run.options.queue) != 0]
     return brought + [run for run in waiting if run not in brought]
-
-
-# --- update ---------------------------------------------------------------------------------------------------
-
-_SPECIAL: Final = frozenset(
-    {"args", "max_attempts", "scheduled_at", "scheduled_in", "schedule_in", "function", "trigger"}
-)
-_FIXED: Final = frozenset({"name", "group", "if_exists", "unique"})
-_OPTIONS: Final = frozenset(field.name for field in attrs.fields(Options)) - _FIXED
-
-
-@attrs.frozen
-class _Change:
-    """A checked update of one job, ready to be applied."""
-
-    fields: tuple[str, ...]
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    options: Options
-    trigger: Any = None
-    due: int | None = None
-    run_at: int | None = None
-
-
-def update(ledger: Ledger, jobs: Sequence[JobRecord], changes: Any, now: int) -> None:
-    """Change jobs by a mapping or a callable; all is validated before anything changes."""
-    checked = [_checked(ledger, job, changes, now) for job in jobs]
-    for job, change in zip(jobs, checked, strict=True):
-        _apply(ledger, job, change, now)
-
-
-def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
-    if callable(changes):
-        changes = changes(ledger.handle(job))
-        if inspect.iscoroutine(changes):
-            changes.close()
-            raise TypeError("update: the callable must be a plain function (job) -> mapping, not an async one")
-    if not isinstance(changes, Mapping):
-        raise TypeError(f"update takes a mapping of changes or a callable (job) -> mapping, not {changes!r}")
-    if fixed := sorted(_FIXED & changes.keys()):
-        raise ValueError(f"update cannot change {', '.join(fixed)}: schedule another job instead")
-    if unknown := sorted(map(repr, changes.keys() - _OPTIONS - _SPECIAL)):
-        raise TypeError(
-            f"update: unknown field {', '.join(unknown)}; known are {', '.join(sorted(_OPTIONS | _SPECIAL))}"
-        )
-    options = checked_options({name: value for name, value in changes.items() if name in _OPTIONS}, job.options)
-    if "max_attempts" in changes:
-        attempts = whole_number("max_attempts", changes["max_attempts"], 1)
-        options = attrs.evolve(options, retry=attrs.evolve(options.retry or Retry(), attempts=attempts))
-    if "queue" in changes:
-        check_queue(ledger, options.queue)
-    fn, args, kwargs = job.fn, job.args, job.kwargs
-    if "args" in changes:
-        if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
-            raise TypeError(f"args must be a tuple of arguments, not {changes['args']!r}")
-        args = tuple(changes["args"])
-    if "function" in changes:
-        fn, extra, given = unwrap(changes["function"], ())
-        args, kwargs = extra + args, given or kwargs
-    check_call(fn, args, kwargs)
-    check_place(options.run_in, fn)
-    trigger, due, run_at = _checked_time(ledger, job, changes, now)
-    return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at)
-
-
-def _checked_time(
-    ledger: Ledger, job: JobRecord, changes: Mapping[str, Any], now: int
-) -> tuple[Any, int | None, int | None]:
-    """The new trigger with its first slot, or the new time of a one-shot's next attempt."""
-    given = [name for name in ("trigger", "scheduled_at", "scheduled_in", "schedule_in") if name in changes]
-    if not given:
-        return None, None, None
-    if len(given) > 1:
-        raise ValueError(f"update: give one of {', '.join(given)}, not {len(given)}")
-    name, value = given[0], changes[given[0]]
-    if job.is_over or job.ending is not None:
-        raise JobDoneError(
-            f"update: job {job.label!r} is over or ending, so {name} has no effect; retry() opens it again"
-        )
-    if name == "trigger":
-        check_trigger(value)
-        return *timed(value, now, ledger.tz), None
-    if not is_one_shot(job.trigger):
-        raise ValueError(
-            f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger="
-        )
-    if any(run.status in ACTIVE for run in job.live):
-        raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
-    when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
-    if any(run.started_at is not None for run in job.live):
-        return None, None, when
-    trigger = At(from_us(when), tz=zone_of(job.trigger))
-    return trigger, when, None
-
-
-def _in(name: str, value: object) -> int:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    return round(positive_number(name, value, zero=True) * US)
-
-
-def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
-    if job.name is None and change.fn is not job.fn:
-        ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
-    was_exhausted = job.is_exhausted
-    job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
-    keeps_its_run = False
-    stays_one_shot = change.due is not None and is_one_shot(job.trigger) and is_one_shot(change.trigger)
-    for run in job.live:
-        if change.run_at is not None:
-            run.ready_at = change.run_at
-            ledger.store.move_run(run, RunStatus.RETRYING)
-        elif run.status is RunStatus.DUE and run.started_at is None:
-            # It follows the update. A one-shot that is put off gets another run then; one for now keeps this one.
-            if stays_one_shot and change.due is not None and run.kind is not RunKind.MANUAL:
-                if change.due > now:
-                    ledger.withdraw(run, "rescheduled before it started", now)
-                    continue
-                keeps_its_run = True
-            run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
-            run.attempts = change.options.attempts
-            ledger.store.requeue(run, change.options)
-    if change.trigger is not None:
-        job.trigger, job.version = change.trigger, job.version + 1
-        # A Delay that is given while a run is live counts from its end.
-        waits = keeps_its_run or (type(change.trigger) is Delay and job.live)
-        ledger.retime(job, None if waits else change.due)
-    if {"max_runs", "trigger"} & set(change.fields) and not job.is_over:
-        ledger.replan(job, now, was_exhausted=was_exhausted)
-    if "jitter" in change.fields and job.next_due is not None:
-        ledger.retime(job, job.next_due)
-    if ledger.listening:
-        ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))
 
 
 # --- queues ---------------------------------------------------------------------------------------------------

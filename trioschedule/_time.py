@@ -30,6 +30,7 @@ LAST_US: Final = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(micros
 MAX_DURATION_US: Final = 365_000 * 86_400 * US
 
 _PLAIN_NUMBERS: Final = (int, float)
+_NONE: Final[float] = 0  # of a unit
 _UNITS: Final = {
     "w": 604_800 * US,
     "d": 86_400 * US,
@@ -184,7 +185,6 @@ def _first_us(wall: datetime, tz: ZoneInfo) -> int:
 def duration_us(
     name: str,
     value: object = None,
-    *,
     weeks: float = 0,
     days: float = 0,
     hours: float = 0,
@@ -198,16 +198,11 @@ def duration_us(
         ValueError: negative, not finite, too long, or text that is no duration.
     """
     if value is None:
-        if (
-            type(minutes) is type(hours) is type(days) is type(weeks) is int
-            and type(seconds) in _PLAIN_NUMBERS
-            and 0 <= seconds <= 1e10
-            and (minutes >= 0 <= hours and days >= 0 <= weeks)
-        ):  # nearly always: not worth a loop
-            us = int(((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60_000_000 + round(seconds * US)
-        else:
-            given = {"w": weeks, "d": days, "h": hours, "m": minutes, "s": seconds}
-            us = sum(_number_us(name, number, _UNITS[unit]) for unit, number in given.items())
+        # Seconds alone, nearly always: not worth a loop. By identity, for False == 0 and None is falsy too.
+        if minutes is hours is days is weeks is _NONE and type(seconds) in _PLAIN_NUMBERS and 0 <= seconds <= 1e10:
+            return round(seconds * US)
+        given = {"w": weeks, "d": days, "h": hours, "m": minutes, "s": seconds}
+        us = sum(_number_us(name, number, _UNITS[unit]) for unit, number in given.items())
     else:
         if any((weeks, days, hours, minutes, seconds)):
             raise TypeError(f"{name} must be one value or units, not both: {value!r} came together with units")

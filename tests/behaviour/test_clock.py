@@ -15,6 +15,7 @@ from trioschedule import (
     JobStatus,
     Retry,
     Weekly,
+    current_run,
     events,
     exponential,
     open_scheduler,
@@ -191,3 +192,49 @@ async def test_the_os_clock_is_compared_on_a_real_clock(monkeypatch):
     assert clock.check() == pytest.approx(1000 * US, abs=US)
     assert clock.now() - start >= 1000 * US
     assert clock.check() == 0
+
+
+# --- triggers that are of both kinds --------------------------------------------------------------------------
+
+
+def slots_around_a_step(trigger, *, before: float, hours: float, after: float) -> list[str]:
+    """Which slots were served, of a job that is scheduled at 11:50, when the clock is set some time later."""
+    slots = []
+
+    async def work() -> None:
+        slots.append(current_run().due.format("HH:mm"))
+
+    time = VirtualTime("2030-01-01T11:50:00Z")
+
+    async def main() -> None:
+        async with open_scheduler() as scheduler:
+            job = await scheduler.schedule(trigger, work)
+            await trio.sleep(before)
+            time.step_wall(hours=hours)
+            await trio.sleep(after)
+            assert [run.due.format("HH:mm") for run in reversed(await job.runs())] == slots
+
+    trio.run(main, clock=time.clock)
+    return slots
+
+
+def test_a_mixed_trigger_loses_no_calendar_slot_when_the_clock_is_set_forward():
+    """The slot of 12:00, which was jumped over, had neither a run nor a SKIPPED record."""
+    slots = slots_around_a_step(Daily("12:00") | Every(hours=1), before=1, hours=2, after=3 * 3600)
+    assert slots == ["12:00", "14:50", "15:50", "16:50"]
+
+
+def test_a_mixed_trigger_serves_no_slot_twice_when_the_clock_is_set_back():
+    slots = slots_around_a_step(Daily("12:00") | Every(minutes=30), before=1200, hours=-1, after=5400)
+    assert slots == ["12:00", "11:20", "11:50", "12:20"]
+
+
+def test_what_a_mixed_trigger_had_once_it_has_once():
+    """An After in it that had come was to come again."""
+    slots = slots_around_a_step(Daily("12:00") | After(minutes=5), before=1200, hours=2, after=86_400)
+    assert slots == ["11:55", "12:00", "12:00"]  # the second of the next day
+
+
+def test_exclusions_of_a_mixed_trigger_step_with_it():
+    evenings = Every(hours=1) - Daily("13:50")
+    assert slots_around_a_step(evenings, before=1, hours=1, after=3 * 3600 + 60) == ["14:50", "15:50"]

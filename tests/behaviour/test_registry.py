@@ -116,3 +116,13 @@ def test_a_declared_job_takes_no_arguments():
 
         @Registry().register("it", trigger=Every(seconds=1))
         async def needs(argument: int) -> None: ...
+
+
+async def test_a_declared_job_whose_days_are_over_keeps_out_no_other(autojump_clock, probe, caplog):
+    """It made opening the scheduler fail, with every deployment from that day on."""
+    registry = Registry()
+    registry.register("old", trigger=Every(hours=1, end="2021-01-01T00:00Z"))(probe.fail)
+    registry.register("new", trigger=Every(hours=1))(probe.work)
+    async with open_scheduler(registry=registry) as scheduler:
+        assert [job.name for job in await scheduler.jobs().list()] == ["new"]
+    assert "'old' is left out" in caplog.text

@@ -96,3 +96,12 @@ def test_moving_timers_back_and_forth_does_not_pile_up():
             assert len(await job.runs()) == 1
 
     in_virtual_time(main)
+
+
+async def test_a_name_may_be_replaced_thousands_of_times(autojump_clock):
+    """Each looked at all that had had the name: the time grew with the square of their number."""
+    async with open_scheduler() as scheduler:
+        for _ in range(5000):
+            job = await scheduler.schedule(After(hours=1), nothing, name="debounced", if_exists="replace")
+        assert await scheduler.get("debounced") == job
+        assert await scheduler.jobs().count() == 1

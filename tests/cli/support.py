@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -17,17 +19,32 @@ PATIENCE = 40.0  # seconds: only a test that has failed waits so long
 class Cli:
     """`trioschedule …` as a child; it is killed if the block is left, or if it takes for ever."""
 
-    def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        stdout: int = subprocess.PIPE,
+        hangup: signal.Handlers = signal.SIG_DFL,
+        **environment: str,
+    ) -> None:
+        """`hangup` is what becomes of SIGHUP and SIGQUIT, whatever this process was started with."""
         self.lines: list[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "trioschedule", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "COLUMNS": "100", **environment},
-        )
+        with inherited(hangup, signal.SIGHUP, signal.SIGQUIT):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "trioschedule", *arguments],
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                cwd=cwd,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "PYTHONIOENCODING": "utf-8",
+                    "COLUMNS": "100",
+                    **environment,
+                },
+            )
 
     def __enter__(self) -> Self:
         self._alarm = threading.Timer(PATIENCE, self._process.kill)
@@ -39,7 +56,8 @@ class Cli:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdout, self._process.stderr):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
     def wait_for(self, text: str) -> str:
         """Read until a line holds the text."""
@@ -55,8 +73,19 @@ class Cli:
     def end(self) -> int:
         """Read the rest; the exit code."""
         rest, self.errors = self._process.communicate()
-        self.lines += rest.splitlines()
+        self.lines += (rest or "").splitlines()
         return self._process.returncode
+
+
+@contextmanager
+def inherited(handler: signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
+    """Children that are started in the block begin with this; ignoring is handed down, and so is the default."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def is_running(pid: int) -> bool:

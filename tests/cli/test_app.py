@@ -30,6 +30,7 @@ from trioschedule.cli._show import seconds_text
         (["crontab"], 2, "FILE"),
         (["crontab", "/no/such/crontab"], 3, "/no/such/crontab"),
         (["crontab", "/"], 1, "cannot be read"),
+        (["crontab", ""], 2, "FILE must be the path of a crontab, not ''"),
         (["crontab", "/no/such/crontab", "--for", "soon"], 2, "--for"),
         (["crontab", "/no/such/crontab", "--for", "0s"], 2, "--for"),
         (["crontab", "/no/such/crontab", "--overlap", "never"], 2, "never"),
@@ -46,7 +47,47 @@ def test_exit_codes(arguments: list[str], code: int, words: str, capsys: pytest.
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [[], ["crontab"], ["next"], ["run"]])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["crontab", "x", "--for", "10parsecs"],
+            "--for must be a length of time, not '10parsecs': give for example 90s",
+        ),
+        (["crontab", "x", "--for", "x: y"], "--for must be a length of time, not 'x: y': give for example 90s"),
+        (
+            ["crontab", "x", "--for", "999999d"],
+            "--for must be at most 365000 days, not '999999d': give for example 90s",
+        ),
+        (["crontab", "x", "--grace=-5s"], "--grace must be a length of time, not '-5s': give for example 90s"),
+        (["crontab", "x", "--timeout", "0"], "--timeout must be above zero, not '0': give for example 90s"),
+        (["crontab", "x", "--tz", "Mars"], "--tz must be an IANA time zone name such as 'Europe/Berlin', not 'Mars'"),
+        (["crontab", "x", "-n", "0"], "--count (-n) must be from 1 to 10000, not 0"),
+        (["run", "x", "--queues", "a:1,b,a:2"], "--queues must name a queue once, not a twice: leave one of them out"),
+        (["next", "@daily", "-n", "x"], 'Invalid value for -n: unable to convert "x" into int'),
+        (["next", "@daily", "--tz", "Mars"], "--tz must be an IANA time zone name such as 'Europe/Berlin', not 'Mars'"),
+        (
+            ["next", "@daily", "--from", "yesterday"],
+            "--from must be an instant, not 'yesterday': give for example 2027",
+        ),
+        (["next", "@daily", "--from", "0001-01-01"], "--from must lie in the years 2 to 9998, not at 0001-01-01: give"),
+        (["next", "@daily", "--from", "0002-01-01"], "--from must be after the year 2, not '0002-01-01': give"),
+        (["next", "@daily", "--seconds", "last"], "SCHEDULE must have six fields with --seconds last, '@daily' stands"),
+        (["next", "every 5 min"], "SCHEDULE must be a length of time, not '5 min': give text such as '90s'"),
+        (["next", "monthly x 18:00"], "SCHEDULE: days must be 1 to 31, -1 (last) to -31 or 'last', not 'x'"),
+        (["next", "daily 25"], "SCHEDULE: times must be local times, not '25': give local times such as '07:00'"),
+    ],
+)
+def test_an_error_names_what_was_typed_and_a_cure_that_can_be(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"trioschedule: {words}")
+    assert not any(python in err for python in ("timedelta", "datetime", "pt5m", "minutes=5"))
+
+
+@pytest.mark.parametrize("command", [[], ["crontab"], ["next"], ["check"], ["run"]])
 def test_help_teaches_by_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     out = capsys.readouterr().out

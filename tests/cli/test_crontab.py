@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trioschedule import After, Cron, Every
-from trioschedule.cli._crontab import Entry, parse, slug, split_percent
+from trioschedule.cli._crontab import Entry, bare, parse, slug, split_percent
 
 
 def only(text: str, *, system: bool = False) -> Entry:
@@ -66,7 +66,13 @@ def test_a_system_crontab_has_a_user_column() -> None:
         ("mail -s hi me%Dear me,%bye", "mail -s hi me", "Dear me,\nbye\n"),
         (r"date +\%F", "date +%F", None),
         (r"cat%100\% sure%", "cat", "100% sure\n"),
-        ("cat%", "cat", "\n"),
+        # Nothing is written where there is nothing: the command reads the end at once.
+        ("cat%", "cat", ""),
+        ("cat%%", "cat", "\n"),
+        # The first backslash takes the second one to itself; in the input it does not.
+        (r"printf 'a\\%b' %c\\%d", r"printf 'a\\", "b' \nc\\%d\n"),
+        (r"printf '\n\%'", r"printf '\n%'", None),
+        ("echo \\", "echo \\", None),
     ],
 )
 def test_percent(text: str, command: str, stdin: str | None) -> None:
@@ -135,6 +141,8 @@ def test_a_bad_line_is_reported_with_its_place_and_the_cure(line: str, column: i
         ("TZ=CET-1CEST", "TZ", "default zone"),
         ("@every 2s true\n@every 3s true", "schedule", "extension"),
         ("* * * * * * true", "command", "sixth field"),
+        ("\ufeff@reboot true", "file", "byte order mark"),
+        ("\ufeffA=1", "file", "byte order mark"),
     ],
 )
 def test_notes_leave_no_line_out(text: str, field: str, words: str) -> None:
@@ -161,6 +169,17 @@ def test_notes_leave_no_line_out(text: str, field: str, words: str) -> None:
 )
 def test_a_job_is_called_after_what_it_runs(command: str, name: str) -> None:
     assert slug(command) == name
+
+
+@pytest.mark.parametrize("command", ["sleep 100 # name: x", "sleep 100   # name: x", "sleep 100\t #name:x  "])
+def test_a_command_without_its_name_ends_where_the_command_does(command: str) -> None:
+    assert bare(command) == "sleep 100"
+
+
+def test_a_cure_for_an_interval_can_be_typed() -> None:
+    [problem] = parse("@every 5min true").errors
+    assert "give text such as '90s'" in problem.message
+    assert "timedelta" not in problem.message
 
 
 def test_names_are_unique() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pendulum
 import pytest
@@ -95,9 +97,10 @@ def test_words_for_schedules(text: str, expected: str) -> None:
 
 def test_what_the_text_does_not_say() -> None:
     policy = Policy(tz="UTC", day="and", gap="skip", fold="both", seconds="first")
-    trigger, _ = read_schedule("*/10 * * * * *", policy)
-    assert trigger == Cron("*/10 * * * * *", "UTC", day="and", gap="skip", fold="both", seconds="first")
-    assert read_schedule("every 90s", policy) == (Every(seconds=90), None)
+    assert read_schedule("*/10 * * * * *", policy) == Cron(
+        "*/10 * * * * *", "UTC", day="and", gap="skip", fold="both", seconds="first"
+    )
+    assert read_schedule("every 90s", policy) == Every(seconds=90)
 
 
 @pytest.mark.parametrize("text", ["", "x", "every", "daily", "weekly mon", "61 * * * *", "2027-13-01", "PT", "@never"])
@@ -116,12 +119,16 @@ def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
         "local time UTC gap daylight saving",
         "Sun 2027-03-28 03:00:00 03-28 01:00:00 14 h 02:30 does not exist: moved to the end of the gap",
         "clock +01:00 → +02:00",
+        "when the clock changes, within 365 days",
+        "2027-03-28 02:30 does not exist in Europe/Berlin (clocks go forward): runs at 03:00",
+        "2027-10-31 02:30 comes twice in Europe/Berlin (clocks go back): runs at the first",
+        "2028-03-26 02:30 does not exist in Europe/Berlin (clocks go forward): runs at 03:00",
     ]
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27T12:00", "-n", "1", "--json"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--days", "7"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "schedule": "30 2 * * *",
         "tz": "Europe/Berlin",
@@ -134,9 +141,50 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
                 "notes": ["02:30 does not exist: moved to the end of the gap", "clock +01:00 → +02:00"],
             }
         ],
+        "changes": [
+            {
+                "at": "2027-03-28T03:00:00+02:00",
+                "tz": "Europe/Berlin",
+                "kind": "gap",
+                "first": "2027-03-28 02:30",
+                "last": "2027-03-28 02:30",
+                "count": 1,
+                "does": "moved",
+                "slots": ["2027-03-28T03:00:00+02:00"],
+                "warning": True,
+                "text": "2027-03-28 02:30 does not exist in Europe/Berlin (clocks go forward): runs at 03:00",
+            }
+        ],
     }
 
 
 def test_a_schedule_that_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["next", "2020-01-01T00:00", "--from", "2021-01-01"]) == 0
     assert "never again" in capsys.readouterr().out
+
+
+def test_changes_of_the_clock_that_keep_the_rhythm_are_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["next", "*/15 * * * *", "--tz", "Europe/Berlin", "--from", "2027-01-01", "--days", "100"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "02:00 … 02:45 (4 times) do not exist in Europe/Berlin (clocks go forward): left out, which keeps the" in out
+    assert main(["next", "every 5m", "--tz", "Europe/Berlin", "--from", "2027-01-01"]) == 0
+    assert "when the clock changes" not in capsys.readouterr().out
+
+
+def test_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "next.svg"
+    arguments = ["next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-26", "--svg", str(path)]
+    assert main(arguments) == 0
+    assert "when the clock changes" in capsys.readouterr().out
+    root = ET.fromstring(path.read_text(encoding="utf-8"))
+    titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert titles[:3] == ["When 30 2 * * * comes next", "30 2 * * *", "Fri 2027-03-26 02:30:00 +01:00"]
+    assert [len(root.findall(f".//*[@class='{kind}'][@x]")) for kind in ("slot", "moved", "change")] == [5, 2, 0]
+    assert main([*arguments[:-1], str(tmp_path)]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_picture_of_what_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "over.svg"
+    assert main(["next", "2020-01-01T00:00", "--from", "2021-01-01", "--tz", "UTC", "--svg", str(path)]) == 0
+    assert "2020-01-01T00:00: nothing." in path.read_text(encoding="utf-8")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import trio
 
 from tests.cli.support import is_running
+from trioschedule.cli import _process
 from trioschedule.cli._process import Command, CommandFailedError, Identity, run_command
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups are a matter of POSIX")
@@ -21,8 +24,8 @@ class Lines:
         self.got: list[tuple[str, str]] = []
         self.arrival = trio.Event()
 
-    def __call__(self, stream: str, line: str) -> None:
-        self.got.append((stream, line))
+    def __call__(self, stream: str, lines: list[str]) -> None:
+        self.got += [(stream, line) for line in lines]
         self.arrival.set()
         self.arrival = trio.Event()
 
@@ -62,6 +65,28 @@ async def test_output_that_is_no_text_and_lines_without_end_are_shown_all_the_sa
     await run_command(command(r"printf '\377\r\n'; head -c 150000 /dev/zero | tr '\0' x"), lines)
     assert lines.got[0] == ("stdout", "\ufffd")
     assert [len(line) for _, line in lines.got[1:]] == [65536, 65536, 150000 - 2 * 65536]
+
+
+async def test_a_long_line_is_cut_between_characters_and_never_into_nothing() -> None:
+    # 65,536 bytes and an end; 65,537 bytes and an end; an é across the place of the cut.
+    text = r"""x() { head -c $1 /dev/zero | tr '\0' x; }; x 65536; echo; x 65537; echo; x 65535; printf '\303\251y\n'"""
+    lines = Lines()
+    await run_command(command(text), lines)
+    assert [line for _, line in lines.got] == ["x" * 65536, "x" * 65536, "x", "x" * 65535, "éy"]
+
+
+async def test_very_many_lines_come_many_at_once_and_all_of_them() -> None:
+    got: list[str] = []
+    calls = 0
+
+    def sink(stream: str, lines: list[str]) -> None:
+        nonlocal calls
+        calls += 1
+        got.extend(lines)
+
+    await run_command(command("i=0; while [ $i -lt 50 ]; do echo $i; i=$((i+1)); done; seq 50 99999"), sink)
+    assert got == [str(number) for number in range(100_000)]
+    assert calls < 5_000
 
 
 async def test_input_environment_and_directory(tmp_path: Path) -> None:
@@ -126,11 +151,52 @@ async def test_cancelled_it_may_clean_up_and_say_so() -> None:
     assert [line for stream, line in lines.got if stream == "stdout"] == ["ready", "cleaning", "done"]
 
 
+async def test_a_line_that_a_cancellation_falls_into_stays_one_line() -> None:
+    lines = Lines()
+    text = "trap 'echo , whole; exit 0' TERM; printf half; echo ready >&2; while :; do sleep 0.05; done"
+    await cancelled_once(text, lines, 1)
+    assert [line for stream, line in lines.got if stream == "stdout"] == ["half, whole"]
+
+
+async def test_what_left_the_group_and_still_writes_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "_KILLED_SECONDS", 0.1)
+    escaping = "import os; os.setsid(); print(os.getpid(), flush=True)\nwhile True: print('on')"
+    found = trio.Event()
+    pids: list[int] = []
+
+    def sink(stream: str, lines: list[str]) -> None:
+        if not found.is_set():  # and nothing is kept of the rest, which is without end
+            pids.append(int(lines[0]))
+            found.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                run_command, command(f'exec 2>/dev/null; "{sys.executable}" -c "{escaping}" & wait'), sink
+            )
+            await found.wait()
+            nursery.cancel_scope.cancel()
+        # Its pipe is closed: it ends when it notices.
+        while is_running(pids[0]):  # noqa: ASYNC110 - it is nobody's event
+            await trio.sleep(0.01)
+
+
 async def test_what_ignores_the_request_is_killed_in_bounded_time() -> None:
     lines = Lines()
     text = "trap '' TERM; sh -c 'echo $$; while :; do sleep 0.05; done' & echo $$; wait"
     seconds = await cancelled_once(text, lines, 2, kill_after=0.2)
     assert 0.2 <= seconds < 5
+    assert [pid for _, pid in lines.got if is_running(int(pid))] == []
+
+
+async def test_the_group_is_ended_even_if_no_file_can_be_opened_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more_files(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    lines = Lines()
+    monkeypatch.setattr(_process.Path, "glob", no_more_files)
+    text = "trap '' TERM; sh -c 'echo $$; while :; do sleep 0.05; done' & echo $$; wait"
+    await cancelled_once(text, lines, 2, kill_after=0.2)
     assert [pid for _, pid in lines.got if is_running(int(pid))] == []
 
 

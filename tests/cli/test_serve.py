@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,6 +90,78 @@ def test_the_second_signal_cancels_at_once_and_leaves_nothing(crontab, tmp_path:
     assert [pid for pid in pids if is_running(pid)] == []
 
 
+def test_a_hang_up_drains_and_may_come_twice(crontab, tmp_path: Path) -> None:
+    path = crontab("@reboot echo begun; until [ -e over ]; do sleep 0.02; done", "@every 100ms true")
+    with Cli("crontab", str(path), "--grace", "30s", cwd=tmp_path, HOME=str(tmp_path)) as cli:
+        cli.wait_for("│ begun")
+        cli.send(signal.SIGHUP)
+        cli.wait_for("SIGHUP: no new run starts, ")
+        cli.send(signal.SIGHUP)
+        (tmp_path / "over").touch()
+        assert cli.end() == 0
+    assert "✔ ok" in "\n".join(cli.lines)
+    assert "cancelled" not in "\n".join(cli.lines)
+
+
+def test_quit_cancels_at_once_and_leaves_nothing(crontab, tmp_path: Path) -> None:
+    path = crontab("@reboot sleep 600 & echo pids $$ $!; wait # name: long")
+    with Cli("crontab", str(path), "--grace", "1h", cwd=tmp_path) as cli:
+        pids = [int(word) for word in cli.wait_for("│ pids").split("pids")[1].split()]
+        cli.send(signal.SIGQUIT)
+        cli.wait_for("SIGQUIT: no new run starts, 1 running is cancelled")
+        assert cli.end() == 0
+    assert [pid for pid in pids if is_running(pid)] == []
+
+
+def test_what_nohup_ignores_stays_ignored(crontab, tmp_path: Path) -> None:
+    path = crontab("@every 50ms echo tick")
+    with Cli("crontab", str(path), cwd=tmp_path, hangup=signal.SIG_IGN) as cli:
+        cli.wait_for("│ tick")
+        cli.send(signal.SIGHUP)
+        cli.send(signal.SIGQUIT)
+        cli.wait_for("│ tick")
+        cli.send(signal.SIGTERM)
+        cli.wait_for("SIGTERM: no new run starts")
+        assert cli.end() == 0
+
+
+def test_where_there_is_no_hang_up(crontab, here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "SIGHUP")
+    monkeypatch.delattr(signal, "SIGQUIT")
+    assert here("crontab", str(crontab("@reboot true")))[0] == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_terminal_that_is_closed_leaves_the_running_their_grace(crontab, tmp_path: Path, options: list[str]) -> None:
+    # Nobody sends the signal here: its terminal is not the one that it belongs to. Writing to it fails all the same.
+    path = crontab("@reboot echo begun; until [ -e over ]; do sleep 0.02; echo on; done; touch finished")
+    ours, theirs = os.openpty()
+    arguments = ["crontab", str(path), "--grace", "30s", *options]
+    with Cli(*arguments, cwd=tmp_path, stdout=theirs, HOME=str(tmp_path)) as cli:
+        os.close(theirs)
+        shown = b""
+        while b"on\r\n" not in shown and b'"line": "on"' not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        cli.send(signal.SIGHUP)
+        (tmp_path / "over").touch()
+        assert cli.end() == 0
+    assert cli.errors == ""
+    assert (tmp_path / "finished").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk here that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_full_disk_lets_no_further_run_start_and_is_a_failure(crontab, tmp_path: Path, options: list[str]) -> None:
+    path = crontab("@reboot sleep 0.1; touch finished", "@every 1h true")
+    with open("/dev/full", "w") as full:
+        arguments = ["crontab", str(path), "--grace", "30s", *options]
+        with Cli(*arguments, cwd=tmp_path, stdout=full.fileno(), HOME=str(tmp_path)) as cli:
+            assert cli.end() == 1
+    assert cli.errors.splitlines()[-1] == "trioschedule: the output cannot be written: No space left on device"
+    assert (tmp_path / "finished").exists()
+
+
 def test_for_ends_it_and_the_summary_counts(crontab, here) -> None:
     path = crontab("@reboot echo out; echo err >&2; exit 3 # name: three", "@reboot sleep 600", "@yearly true")
     code, out, err = here("crontab", str(path), "--for", "500ms", "--grace", "0")
@@ -161,6 +234,44 @@ def test_a_reader_that_leaves_ends_it_quietly(crontab, tmp_path: Path) -> None:
         assert cli._process.wait() == 0
 
 
+LONG = ["next", "@daily", "-n", "2000"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"], ["check", "./crontab"]]
+)
+def test_a_reader_who_has_seen_enough_is_no_error(arguments: list[str], crontab, tmp_path: Path) -> None:
+    crontab("@reboot true")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with Cli(*arguments, cwd=tmp_path, stdout=theirs) as cli:
+        os.close(theirs)
+        assert cli.end() == 0
+    assert cli.errors == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk here that is always full")
+@pytest.mark.parametrize(
+    "arguments", [LONG, [*LONG, "--json"], ["--help"], ["crontab", "crontab", "--dry-run"], ["check", "./crontab"]]
+)
+def test_a_full_disk_is_an_error(arguments: list[str], crontab, tmp_path: Path) -> None:
+    crontab("@reboot true")
+    with open("/dev/full", "w") as full, Cli(*arguments, cwd=tmp_path, stdout=full.fileno()) as cli:
+        assert cli.end() == 1
+    assert cli.errors == "trioschedule: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_without_standard_output(crontab, tmp_path: Path, options: list[str]) -> None:
+    path = crontab("@reboot echo lost; touch there")
+    closing = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "trioschedule"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    command = [*closing, "crontab", str(path), *options]
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "there").exists()
+
+
 def test_a_terminal_without_unicode_loses_signs_but_no_line(crontab, tmp_path: Path) -> None:
     path = crontab("@reboot printf '\\303\\251t\\303\\251' # name: words")
     with Cli("crontab", str(path), cwd=tmp_path, PYTHONIOENCODING="ascii") as cli:
@@ -220,6 +331,53 @@ def test_run_with_a_queue_that_is_not_served(jobs: Path, here) -> None:
     assert code == 1
     assert "mail" in err
     assert "Traceback" not in err
+
+
+ENDING = """
+from trioschedule import After, Registry
+
+registry = Registry()
+
+@registry.register("ending", trigger=After(seconds=0), escalate={escalate})
+async def ending(): {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "said"),
+    [
+        ("raise SystemExit(7)", 7, ""),
+        ("raise SystemExit", 0, ""),
+        ("raise SystemExit('no disk')", 1, "no disk\n"),
+        ("raise BaseExceptionGroup('', [SystemExit(7), OSError()])", 7, ""),
+        ("raise KeyboardInterrupt", 130, ""),
+        ("raise GeneratorExit('odd')", 1, "trioschedule: ended by a job: GeneratorExit: odd\n"),
+    ],
+)
+def test_a_job_may_end_the_program(statement: str, code: int, said: str, jobs: Path, here) -> None:
+    jobs.write_text(ENDING.format(statement=statement, escalate=False), encoding="utf-8")
+    ended, out, err = here("run", "cli_jobs.py:registry")
+    assert (ended, err) == (code, said)
+    assert "ending    ✘ failed after " in out
+
+
+def test_what_a_job_says_by_leaving_is_no_error_to_log(jobs: Path) -> None:
+    jobs.write_text(ENDING.format(statement="raise SystemExit(7)", escalate=False), encoding="utf-8")
+    with Cli("run", "cli_jobs.py:registry", cwd=jobs.parent) as cli:
+        assert cli.end() == 7
+    assert cli.errors == ""
+
+
+def test_a_job_that_escalates_ends_it_with_a_message(jobs: Path) -> None:
+    jobs.write_text(ENDING.format(statement="raise OSError('no disk')", escalate=True), encoding="utf-8")
+    with Cli("run", "cli_jobs.py:registry", cwd=jobs.parent) as cli:
+        assert cli.end() == 1
+    # The log has the traceback of the job; nothing is shown of the way that the error took through the scheduler.
+    assert cli.errors.count("Traceback") == 1
+    assert "ExceptionGroup" not in cli.errors
+    last = cli.errors.splitlines()[-1]
+    assert last.startswith("trioschedule: ended by job 'ending', slot ")
+    assert last.endswith("attempt 1: OSError: no disk")
 
 
 def test_no_colours_unless_asked_for(crontab, here) -> None:

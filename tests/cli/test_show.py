@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import attrs
 import pendulum
 import pytest
 
@@ -64,6 +65,79 @@ def test_a_line_for_each_event(event: events.Event, words: str) -> None:
     assert line[20:] == words
 
 
+class Paper(io.StringIO):
+    """A file that counts how often it is written to."""
+
+    encoding = "utf-8"
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def colourful(monkeypatch: pytest.MonkeyPatch, *lines: str, stream: str = "stdout") -> str:
+    """What a terminal gets of lines, without the time and all colours but those of the lines."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    paper = Paper()
+    show = TextShow("UTC", file=paper)
+    show.output("dump", 7, stream, ["first"])
+    before = len(paper.getvalue())
+    show.output("dump", 7, stream, list(lines))
+    return paper.getvalue()[before:]
+
+
+def test_very_many_lines_are_written_at_once() -> None:
+    lines = [f"line {number}" for number in range(1000)]
+    text, rows = Paper(), Paper()
+    show = TextShow("UTC", file=text)
+    show.output("dump", 7, "stderr", ["the first, which knows the day"])
+    text.writes = 0
+    show.output("dump", 7, "stdout", lines)
+    JsonShow("UTC", file=rows).output("dump", 7, "stdout", lines)
+    assert text.writes <= 2  # rich writes nothing, once, before
+    assert rows.writes == 1
+    assert [line[20:] for line in text.getvalue().splitlines()[2:]] == [f"│ {line}" for line in lines]
+    assert [json.loads(row)["line"] for row in rows.getvalue().splitlines()] == lines
+    assert json.loads(rows.getvalue().splitlines()[-1]) | {"at": ""} == {
+        "event": "output", "at": "", "job": "dump", "run_id": 7, "stream": "stdout", "line": "line 999",
+    }  # fmt: skip
+
+
+def test_lines_that_need_care_stay_in_their_order() -> None:
+    paper = Paper()
+    show = TextShow("UTC", file=paper)
+    show.output("dump", 7, "stdout", ["one", "t\two", "thr\x07ee", "", "\x1b[1mfour\x1b[m", "fünf", "1%\r100%"])
+    lines = [line[20:] for line in paper.getvalue().splitlines()[1:]]
+    assert lines == ["│ one", "│ t       wo", "│ three", "│ ", "│ four", "│ fünf", "│ 100%"]
+
+
+def test_of_what_a_command_does_to_a_terminal_colours_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = colourful(
+        monkeypatch,
+        "\x1b[31mred\x1b[m",
+        "\x1b[2J\x1b[H\x1b]0;title\x07screen\x1b(B\x1b7",
+        "\x1b]8;;https://example.org/\x1b[2J\x1b\\link\x1b]8;;\x1b\\",
+        "\x1b\x1b[K[2Jmade of two",
+        "half\x1b[",
+        # More digits than Python turns into a number.
+        f"\x1b[{'1' * 5000}mlong",
+        "a\tb\x1b[32m\tc\x1b[m",
+    )
+    ends = [line.partition("│ \x1b[0m")[2] for line in out.splitlines()]
+    assert ends == [
+        "\x1b[31mred\x1b[0m", "screen", "?]8;;https://example.org/?\\link", "?[2Jmade of two", "half?[", "long",
+        "a       b\x1b[32m       \x1b[0m\x1b[32mc\x1b[0m",
+    ]  # fmt: skip
+
+
+def test_standard_error_is_set_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = colourful(monkeypatch, "plain", "\x1b[31mred\x1b[m rest", stream="stderr")
+    ends = [line.partition("┃ \x1b[0m")[2] for line in out.splitlines()]
+    assert ends == ["\x1b[33mplain\x1b[0m", "\x1b[31mred\x1b[0m\x1b[33m rest\x1b[0m"]
+
+
 def test_how_long_a_run_took_counts_from_its_first_attempt() -> None:
     lines = text_of(
         about_run(events.RunStarted, 0, attempt=1, lateness=0),
@@ -110,6 +184,19 @@ def test_the_summary_counts_by_job() -> None:
         ["dump", "1", "12", "4", "s"],
         ["1", "run", "in", "1", "m", "5", "s"],
     ]
+
+
+def test_names_that_would_move_the_cursor_do_not() -> None:
+    file = io.StringIO()
+    show = TextShow("Europe/Berlin", file=file)
+    evil = "a\x1b[2J\nb"
+    show.start(evil, [Planned(name=evil, schedule="@daily", next_run=NOON, what="x")], NOON)
+    show.output(evil, 7, "stdout", ["line"])
+    show.event(attrs.evolve(about_run(events.RunStarted, 0, attempt=1, lateness=0), job_name=evil))
+    show.event(attrs.evolve(about_run(events.RunFinished, 0, attempt=1, status=RunStatus.SUCCEEDED), job_name=evil))
+    show.summary(1)
+    assert "\x1b" not in file.getvalue()
+    assert file.getvalue().count("a?[2J?b") == 6
 
 
 def test_json_of_an_event() -> None:

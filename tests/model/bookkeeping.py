@@ -138,7 +138,7 @@ def blocked_by(run: RunRecord, machine) -> str | None:
     job, options = run.job, run.options
     if job.paused is not None and run.kind != "manual":
         return "paused"
-    if job.follows is not None and any(one.status in ACTIVE for one in job.follows.live):
+    if any(one.status in ACTIVE for before in job.follows for one in before.live):
         return "the job it replaced"
     active = [one for model in machine.jobs.values() for one in model.record.live if one.status in ACTIVE]
     limit = 0 if options.queue in machine.paused_queues else machine.limits[options.queue]

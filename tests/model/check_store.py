@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from trioschedule._records import ACTIVE, BUSY, LIVE, RunKind, RunRecord, RunStatus
+from trioschedule._records import ACTIVE, LIVE, RunKind, RunRecord, RunStatus
 from trioschedule.stores import MemoryStore
 
 
@@ -28,7 +28,8 @@ def check_store(store: MemoryStore) -> None:
     assert {queue: n for queue, n in store._in_queue.items() if n} == in_queue, (store._in_queue, in_queue)
     in_group = Counter(run.options.group for run in active if run.options.group is not None)
     assert {group: n for group, n in store._in_group.items() if n} == in_group, (store._in_group, in_group)
-    assert store.busy() == sum(run.status in BUSY for run in live)
+    assert store.active() == len(active)
+    assert store._due == {run.id: run for run in live if run.status is RunStatus.DUE}
     waiting = Counter(run.options.queue for run in live if run.status is RunStatus.DUE)
     for queue in {run.options.queue for run in runs.values()}:
         assert store.waiting_in(queue) == waiting[queue], f"waiting_in({queue!r}) disagrees with the rows"
@@ -46,7 +47,12 @@ def _check_jobs(store: MemoryStore) -> None:
             named.setdefault(job.name, []).append(job_id)
         if job.options.group is not None:
             grouped.setdefault(job.options.group, []).append(job_id)
-    assert {name: list(ids) for name, ids in store._names.items()} == named
+    # One is kept as its bare id.
+    assert {name: [ids] if isinstance(ids, int) else list(ids) for name, ids in store._names._all.items()} == named
+    live = {name: [job_id for job_id in ids if not jobs[job_id].is_over] for name, ids in named.items()}
+    assert {name: list(ids) for name, ids in store._names._live.items()} == {
+        name: ids for name, ids in live.items() if ids
+    }
     assert {group: list(ids) for group, ids in store._groups.items()} == grouped
     assert store._key_of.keys() <= jobs.keys()
     assert all(store._key_of.get(job_id) == key for key, job_id in store._keys.items())

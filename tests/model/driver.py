@@ -20,6 +20,13 @@ REASONS = {
 }  # fmt: skip
 
 
+class Everybody(set):
+    """Somebody waits for the end of each run and of each job, so that each is an effect."""
+
+    def __contains__(self, one):
+        return True
+
+
 class Driver:
     """A ledger, a clock that is a number, and what is believed about both."""
 
@@ -35,6 +42,7 @@ class Driver:
             handle=lambda record: record,
         )  # fmt: skip
         self.ledger.listening = True
+        self.ledger.awaited_runs = self.ledger.awaited_jobs = Everybody()
         for name, limit in self.group_limits.items():
             self.ledger.groups[name] = GroupRules(limit)
             self.ledger.group_limits[name] = limit

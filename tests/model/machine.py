@@ -27,6 +27,7 @@ from trioschedule import (
     exponential,
 )  # fmt: skip
 from trioschedule._plan import Ending
+from trioschedule._updating import update
 
 # Coincidences are where it gets interesting, so times are few.
 seconds = st.integers(1, 10)
@@ -174,7 +175,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         record = model.record
         is_done, had_live = record.is_over or record.ending is not None, bool(record.live)
         try:
-            run = steering.run_now(self.ledger, record, self.now)
+            [run] = steering.run_now(self.ledger, [record], self.now)
         except SchedulerClosedError:
             assert self.ledger.closed
         except JobDoneError:
@@ -292,7 +293,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         refused = any(run.status in ("due", *ACTIVE) for run in record.live)
         seen = set(model.runs)
         try:
-            answer = steering.retry(self.ledger, record, self.now)
+            answer = bool(steering.retry(self.ledger, [record], self.now))
         except SchedulerClosedError:
             assert self.ledger.closed
             return
@@ -325,7 +326,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         if model is None:
             return
         was_exhausted = model.is_exhausted
-        steering.update(self.ledger, [model.record], given, self.now)
+        update(self.ledger, [model.record], given, self.now)
         if was_exhausted and not model.is_exhausted and model.slots.period:
             model.cursor = model.slots.next_after(self.now)  # what came meanwhile is not owed
         elif model.is_exhausted and not model.slots.period:
@@ -349,7 +350,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         )
         was_live = bool(record.live)
         try:
-            steering.update(self.ledger, [record], {"trigger": trigger}, self.now)
+            update(self.ledger, [record], {"trigger": trigger}, self.now)
         except JobDoneError:
             assert record.ending is not None
         else:
@@ -374,7 +375,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         waits = any(run.status == "due" and run.kind != "manual" for run in record.live)
         when = self.now + delay * US
         try:
-            steering.update(self.ledger, [record], {"scheduled_in": delay}, self.now)
+            update(self.ledger, [record], {"scheduled_in": delay}, self.now)
         except JobDoneError:
             assert record.ending is not None
         except ValueError:
@@ -504,7 +505,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         while self.attempts:
             self.report_one(next(iter(self.attempts.values())), "time out")
         assert all(model.record.is_over for model in self.jobs.values()), "the block was left, and a job is not over"
-        assert self.store.busy() == 0
+        assert self.store.active() == len(self.store.waiting()) == 0
         assert self.store.next_wake() is None
 
 

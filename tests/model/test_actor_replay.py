@@ -281,7 +281,7 @@ def test_nothing_outlives_the_block_and_nobody_waits_for_ever(trace):
     story, store = run_trace(*trace)
     assert all(job.is_done() for job in story.jobs)
     assert sum(map(len, story.calls.values())) == story.began
-    assert store.busy() == 0
+    assert store.active() == len(store.waiting()) == 0
     assert store.next_wake() is None
     check_store(store)
 

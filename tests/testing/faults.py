@@ -202,22 +202,22 @@ def hourly() -> Trigger:
 PLAN_FAULTS = (
     Fault(
         "misfire=last runs the first",
-        "_plan:plan_slots", "SlotPlan((last,), drop(", "SlotPlan((first,), drop(",
+        "_plan:_plan_missed", "SlotPlan((last,), drop(", "SlotPlan((first,), drop(",
         "misfire", hourly,
     ),
     Fault(
         "misfire=all runs the newest first",
-        "_plan:plan_slots", "slots.reverse()", "slots.sort(reverse=True)",
+        "_plan:_plan_missed", "slots.reverse()", "slots.sort(reverse=True)",
         "misfire", hourly,
     ),
     Fault(
         "misfire=first drops the slot that it runs",
-        "_plan:plan_slots", "drop(next_us(trigger, oldest) or last + 1, last,", "drop(oldest, last,",
+        "_plan:_plan_missed", "drop(next_us(trigger, oldest) or last + 1, last,", "drop(oldest, last,",
         "misfire", hourly,
     ),
     Fault(
         "one slot more than max_catch_up",
-        "_plan:plan_slots", "len(slots) < options.max_catch_up", "len(slots) <= options.max_catch_up",
+        "_plan:_plan_missed", "len(slots) < options.max_catch_up", "len(slots) <= options.max_catch_up",
         "misfire", hourly,
     ),
     Fault(
@@ -232,7 +232,7 @@ PLAN_FAULTS = (
     ),
     Fault(
         "an outage moves the job on by one slot",
-        "_plan:plan_slots", "last = last_us(trigger, first, now) or first", "last = following",
+        "_plan:_plan_missed", "last = last_us(trigger, first, now) or first", "last = following",
         "misfire", hourly,
     ),
     Fault(

@@ -29,9 +29,10 @@ ENOUGH = settings(
 def quiet():
     """Failing jobs log their tracebacks; here hundreds do."""
     logger = logging.getLogger("trioschedule")
-    before, logger.level = logger.level, logging.CRITICAL + 1
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     yield
-    logger.level = before
+    logger.setLevel(before)  # not by assignment: loggers remember what is enabled
 
 
 TestAsItIs = SchedulerMachine.TestCase

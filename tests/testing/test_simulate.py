@@ -125,9 +125,10 @@ END = virtual_instant(85)  # after the furthest step, so that nothing ends at th
 def quiet():
     """A failing job logs its traceback; here thousands do."""
     logger = logging.getLogger("trioschedule")
-    before, logger.level = logger.level, logging.CRITICAL + 1
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     yield
-    logger.level = before
+    logger.setLevel(before)  # not by assignment: loggers remember what is enabled
 
 
 @given(programs())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,32 +14,61 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import pendulum
 import trio
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.text import Text
 
-from .. import At, Cron, Misfire, Overlap, Scheduler, TrioscheduleError
-from ._crontab import Crontab, Entry, parse, printable
-from ._load import NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, seconds_of
-from ._preview import Policy, preview
-from ._process import Command
-from ._serve import (
-    Policies,
-    Serving,
-    Stop,
-    commands_of,
-    local_zone,
-    logging_to_stderr,
-    schedule_crontab,
-    serve,
-    show_registry,
+from .. import Misfire, Overlap, Registry, Scheduler, TrioscheduleError
+from .._time import US, to_us
+from ..triggers._wall import DAY
+from ._check import Settings, findings_of, subjects_of, subjects_of_crontab
+from ._crontab import Crontab, Entry, Problem, parse, printable
+from ._ending import end_by, exit_code
+from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
+from ._options import (
+    FLAG,
+    MOST_DAYS,
+    Days,
+    DryRun,
+    Fail,
+    File,
+    For,
+    From,
+    Grace,
+    Json,
+    LineZone,
+    MisfireName,
+    OverlapName,
+    Picture,
+    Queues,
+    Slots,
+    Strict,
+    System,
+    Target,
+    Timeout,
+    check_number,
+    durations_of,
+    instant,
+    option,
+    zone_name,
 )
-from ._show import JsonShow, Planned, Show, TextShow
+from ._preview import Policy, daylight_saving, preview
+from ._process import Command
+from ._report import (
+    print_effects,
+    print_report,
+    print_report_json,
+    report_picture,
+    slots_picture,
+    write_picture,
+)
+from ._rules import check
+from ._serve import Policies, Serving, Stop, commands_of, logging_to_stderr, schedule_crontab, serve, show_registry
+from ._show import TERMINAL_GONE, JsonShow, Planned, Show, TextShow, output_trouble, silence_stdout
 from ._tables import jobs_text, print_slots, print_slots_json, show_plan
 
-FAILED: Final = 1
+_OUTPUT_LOST: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *TERMINAL_GONE)
 _SYSTEM_PLACES: Final = (Path("/etc/crontab"), Path("/etc/cron.d"))
 
 
@@ -60,66 +91,47 @@ app = App(
         f"{_CODES}\n\nFor example:\n\n"
         "trioschedule crontab ~/my.crontab\n"
         "trioschedule next '30 2 * * *' --tz Europe/Berlin --from 2027-03-27\n"
+        "trioschedule check jobs.py:registry --strict\n"
         "trioschedule run jobs.py:registry --for 1h"
     ),
 )
-_OUTPUT: Final = Group("Output", sort_key=9)
-
-_FLAG: Final = Parameter(negative="", show_default=False)
-
-
-def _option(text: str, *names: str, output: bool = False) -> Parameter:
-    parameter = Parameter(name=names or None, help=text)
-    return Parameter.combine(parameter, Parameter(group=_OUTPUT)) if output else parameter
-
-
-Target = Annotated[
-    str, Parameter(help="module:registry or path/to/file.py:registry; modules are looked for in this directory too.")
-]
-File = Annotated[str, Parameter(help="A crontab. Besides the lines that cron knows it may hold: @every 10s COMMAND")]
-For = Annotated[str | None, _option("Stop after so long, such as 10s or 1h30m.", "--for")]
-LineZone = Annotated[
-    str | None, _option("The zone of lines without CRON_TZ or TZ above them; this machine's if not given.")
-]
-System = Annotated[
-    bool | None,
-    _option("Lines name a user before the command. Known by itself for /etc/crontab and /etc/cron.d."),
-]
-Grace = Annotated[str, _option("What running jobs have at the end.")]
-Timeout = Annotated[str | None, _option("End a run that takes longer, such as 5m.")]
-Strict = Annotated[bool, _FLAG, _option("Refuse to start when a line is wrong, instead of running the others.")]
-Fail = Annotated[bool, _FLAG, _option("Exit with 1 when a run failed.")]
-DryRun = Annotated[bool, _FLAG, _option("Show the next times of each line and run nothing.", output=True)]
-Slots = Annotated[int, _option("How many times with --dry-run.", "--count", "-n", output=True)]
-Json = Annotated[bool, _FLAG, _option("JSON for programs: one object a line.", "--json", output=True)]
-OverlapName = Annotated[
-    Literal["allow", "skip", "queue", "replace"],
-    _option("When a run is due and the one before still goes on; allow is what cron does."),
-]
-MisfireName = Annotated[
-    Literal["skip", "last", "first", "all"],
-    _option("What becomes of times that passed unserved, while the machine slept; skip is what cron does."),
-]
-Queues = Annotated[
-    str | None,
-    _option("Run these queues, and how many runs of each at once: mail:5,default:2. Every queue, if not given."),
-]
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # better a ? than no line at all
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return _complain(str(error).strip().rstrip(".") + "; see trioschedule --help", USAGE)
     except CommandLineError as error:
         return _complain(str(error), error.code)
-    except KeyboardInterrupt:  # before the signals are ours
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_LOST:
+            raise
+        return _output_lost(error)
+    except SystemExit as end:  # of a job, or of its module
+        # It is rich's way, too, to leave when nobody reads.
+        return _output_lost(end.__context__) if isinstance(end.__context__, BrokenPipeError) else exit_code(end)
+    except KeyboardInterrupt:  # before the signals are ours, or raised by a job
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # whoever started this has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):  # better a ? than no line at all
+            stream.reconfigure(errors="replace")
+
+
+def _output_lost(error: OSError) -> int:
+    """A reader may leave when it has seen enough; what else keeps the output from being written is a failure."""
+    silence_stdout()
+    return 0 if isinstance(error, BrokenPipeError) else _complain(output_trouble(error), FAILED)
 
 
 def _complain(message: str, code: int) -> int:
@@ -152,26 +164,27 @@ def crontab(
     """Run a crontab in the foreground.
 
     Each line is a job whose output is shown as it comes. The first SIGTERM or
-    Ctrl-C lets no further run start and gives the running ones --grace; the
-    second ends them at once, children included.
+    Ctrl-C, or a closed terminal, lets no further run start and gives the running
+    ones --grace; the second ends them at once, children included.
 
     trioschedule crontab ~/my.crontab
     trioschedule crontab /etc/crontab --dry-run -n 5
     trioschedule crontab jobs.cron --for 1h --overlap skip --json
     """
-    zone = _zone(tz)
+    zone = zone_name(tz)
     seconds = math.inf if for_ is None else seconds_of("--for", for_)
     patience = seconds_of("--grace", grace, zero=True)
     limit = None if timeout is None else seconds_of("--timeout", timeout)
-    _check_count(count)
+    check_number("--count (-n)", count, 10_000)
     stop = Stop()
-    show: Show = JsonShow(zone, on_gone=stop.now) if json else TextShow(zone, on_gone=stop.now)
-    table, commands = _read_crontab(file, show, system=system)
+    show: Show = JsonShow(zone, on_lost=stop.output_lost) if json else TextShow(zone, on_lost=stop.output_lost)
+    table, commands = _read_crontab(file, show.problem, system=system)
     bad = bool(table.errors)
     if bad and strict:
         return _complain(f"{file}: {_lines(len(table.errors))} wrong, and --strict runs nothing then", FAILED)
     if dry_run:
         show_plan(file, [entry for entry, _ in commands], zone, count, as_json=json)
+        _check_output(stop)
         return FAILED if bad else 0
     if not commands:
         return _complain(f"{file}: there is no line to run", FAILED)
@@ -181,10 +194,14 @@ def crontab(
     return FAILED if bad or (fail and failed) else 0
 
 
-def _read_crontab(file: str, show: Show, *, system: bool | None) -> tuple[Crontab, list[tuple[Entry, Command]]]:
-    """The crontab, its problems shown, and those of its lines that can be run."""
+def _read_crontab(
+    file: str, report: Callable[[str, Problem], None], *, system: bool | None
+) -> tuple[Crontab, list[tuple[Entry, Command]]]:
+    """The crontab, its problems reported, and those of its lines that can be run."""
     if sys.platform == "win32":
         raise CommandLineError("crontabs need process groups and a shell, which Windows does not have", FAILED)
+    if not file:  # Path("") is this directory
+        raise CommandLineError("FILE must be the path of a crontab, not ''")
     try:
         data = Path(file).read_bytes()
     except FileNotFoundError:
@@ -198,11 +215,11 @@ def _read_crontab(file: str, show: Show, *, system: bool | None) -> tuple[Cronta
     commands, unknown = commands_of(table.entries)
     problems = sorted((*table.problems, *unknown), key=lambda problem: (problem.line, problem.column))
     for problem in problems:
-        show.problem(file, problem)
+        report(file, problem)
     return Crontab(tuple(entry for entry, _ in commands), tuple(problems)), commands
 
 
-# --- next -----------------------------------------------------------------------------------------------------------
+# --- next and check -------------------------------------------------------------------------------------------------
 
 
 @app.command(name="next", help_epilogue=_CODES)
@@ -212,18 +229,20 @@ def show_next(
     *,
     tz: str | None = None,
     count: Annotated[int, Parameter(name=["--count", "-n"])] = 5,
-    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    from_: From = None,
+    days: Days = 365,
     day: Literal["or", "and", "vixie"] = "or",
     gap: Literal["auto", "next", "skip", "shift"] = "auto",
     fold: Literal["auto", "first", "last", "both"] = "auto",
     seconds: Literal["first", "last"] | None = None,
+    svg: Picture = None,
     json: Json = False,
 ) -> int:
     """Show when a schedule comes next, and what daylight saving does to it.
 
     trioschedule next '*/15 9-17 * * mon-fri' --tz America/New_York
     trioschedule next '30 2 * * *' --tz Europe/Berlin --from 2027-03-27
-    trioschedule next 'daily 07:30,19:30' -n 10
+    trioschedule next 'daily 07:30,19:30' -n 10 --svg next.svg
     trioschedule next 'every 90m' --json
 
     Parameters
@@ -234,8 +253,6 @@ def show_next(
         The zone of the wall times; this machine's if not given.
     count
         How many times.
-    from_
-        Times after this instant, such as 2027-03-27 or 2027-03-27T12:00+01:00; now if not given.
     day
         Where both day fields of a cron line are restricted: either matches, both must, or Debian's mix.
     gap
@@ -245,27 +262,87 @@ def show_next(
     seconds
         A cron line of six fields: the seconds come first, or last.
     """
-    zone = _zone(tz)
-    _check_count(count)
+    zone = zone_name(tz)
+    check_number("--count (-n)", count, 10_000)
+    check_number("--days", days, MOST_DAYS)
     policy = Policy(tz=zone, day=day, gap=gap, fold=fold, seconds=seconds)
+    start = instant(from_, zone)
     try:
-        start = pendulum.now(zone) if from_ is None else _instant(from_, zone)
         slots = preview(schedule, policy, start, count)
+        found = daylight_saving(schedule, policy, start, days)
     except ValueError as error:
-        raise CommandLineError(str(error)) from None
+        raise CommandLineError(schedule_error(str(error))) from None
+    if svg is not None:
+        write_picture(svg, slots_picture(schedule, zone, start, slots, found))
     if json:
-        print_slots_json(schedule, zone, start, slots)
+        print_slots_json(schedule, zone, start, slots, found)
     else:
         print_slots(schedule, zone, start, slots)
+        print_effects(found, days)
     return 0
 
 
-def _instant(text: str, zone: str) -> pendulum.DateTime:
-    at = At(text, zone)
-    moment = at.next_after(pendulum.datetime(2, 1, 2))
-    if moment is None:
-        raise ValueError(f"--from must be after the year 2, not {text!r}")
-    return moment
+@app.command(name="check", help_epilogue=f"{_CODES} 1 is for errors, and with --strict for warnings too.")
+def check_schedules(
+    target: Annotated[str, Parameter(help="module:registry, path/to/file.py:registry, or a crontab.")],
+    /,
+    *,
+    tz: Annotated[str | None, option("Of schedules that name no zone; UTC, for a crontab this machine's.")] = None,
+    from_: From = None,
+    days: Days = 365,
+    duration: Annotated[
+        list[str] | None,
+        Parameter(negative=""),
+        option("How long a run takes: 90s for every job, backup=2h for one; else the timeout of a job counts."),
+    ] = None,
+    herd: Annotated[int, option("More jobs than this at one instant are worth a warning.")] = 10,
+    strict: Annotated[bool, FLAG, option("Exit with 1 when there is a warning, not only for errors.")] = False,
+    notes: Annotated[bool, FLAG, option("Show what is meant to be so, too.", output=True)] = False,
+    system: System = None,
+    svg: Picture = None,
+    json: Json = False,
+) -> int:
+    """Look at all schedules of a registry or a crontab before they run.
+
+    It warns of times that a change of the clock skips or repeats in the coming
+    year, of jobs that never fire or do the same as another, of runs that outlast
+    the time to the next one, of jitter and grace that do not fit, and of too many
+    jobs at one instant. Nothing is run. A picture shows the first week.
+
+    trioschedule check package.jobs:registry
+    trioschedule check jobs.py --strict --duration 90s --duration backup=2h
+    trioschedule check /etc/crontab --tz Europe/Berlin --svg week.svg
+
+    What is said with gap=, fold= or overlap= is meant, and only a note.
+    """
+    check_number("--days", days, MOST_DAYS)
+    check_number("--herd", herd, 1_000_000)
+    is_crontab = _is_crontab(target)
+    zone = zone_name("UTC" if tz is None and not is_crontab else tz)
+    start = instant(from_, zone)
+    begin = to_us(start, "--from")
+    problems: list[Problem] = []
+    if is_crontab:
+        table, _ = _read_crontab(target, lambda _, problem: problems.append(problem), system=system)
+        subjects = subjects_of_crontab(table.entries, begin, zone)
+    else:
+        subjects = subjects_of(_registry(target), begin, zone)
+    takes = durations_of(duration or (), (subject.name for subject in subjects))
+    settings = Settings(start=begin, end=begin + days * DAY * US, durations=takes, herd=herd)
+    report = check(subjects, settings, findings_of(problems))
+    if svg is not None:
+        write_picture(svg, report_picture(target, zone, report))
+    if json:
+        print_report_json(target, zone, report)
+    else:
+        print_report(target, zone, report, notes=notes)
+    return FAILED if report.count("error") or (strict and report.count("warning")) else 0
+
+
+def _is_crontab(target: str) -> bool:
+    """Whether a target is a file that is no Python; a path that leads nowhere is said to be one."""
+    path = Path(target)
+    return (path.is_file() and path.suffix != ".py") or ("/" in target and ".py" not in target)
 
 
 # --- run ------------------------------------------------------------------------------------------------------------
@@ -277,7 +354,7 @@ def run_registry(
     /,
     *,
     for_: For = None,
-    tz: Annotated[str, _option("The zone of triggers that name none.")] = "UTC",
+    tz: Annotated[str, option("The zone of triggers that name none.")] = "UTC",
     queues: Queues = None,
     grace: Grace = "5s",
     fail: Fail = False,
@@ -291,19 +368,13 @@ def run_registry(
     trioschedule run package.jobs:registry
     trioschedule run jobs.py:registry --for 10s --queues mail:5,default:2
     """
-    zone = _zone(tz)
+    zone = zone_name(tz)
     seconds = math.inf if for_ is None else seconds_of("--for", for_)
     patience = seconds_of("--grace", grace, zero=True)
     limits = None if queues is None else queues_of(queues)
-    try:
-        registry = load_registry(target)
-    except CommandLineError:
-        raise
-    except Exception:  # noqa: BLE001 - the module's own, shown as Python would
-        traceback.print_exc()
-        return _complain(f"{target} cannot be imported", FAILED)
+    registry = _registry(target)
     stop = Stop()
-    show: Show = JsonShow(zone, on_gone=stop.now) if json else TextShow(zone, on_gone=stop.now)
+    show: Show = JsonShow(zone, on_lost=stop.output_lost) if json else TextShow(zone, on_lost=stop.output_lost)
     declared = sum(entry.trigger is not None for entry in registry)
     serving = Serving(
         tz=zone,
@@ -327,28 +398,28 @@ def _serve(
     try:
         with logging_to_stderr():
             trio.run(serve, serving, show, stop, schedule)
-    except* (ValueError, TrioscheduleError) as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise CommandLineError(str(error), FAILED) from group
+    except (BaseExceptionGroup, ValueError, TrioscheduleError) as error:
+        if (end := end_by(error)) is None:
+            raise
+        raise end from None
+    _check_output(stop)
     total = show.tallies.total()
     return bool(total["failed"] or total["timed_out"])
 
 
-def _zone(name: str | None) -> str:
-    if name is None:
-        return local_zone()
+def _check_output(stop: Stop) -> None:
+    if stop.trouble:
+        raise CommandLineError(stop.trouble, FAILED)
+
+
+def _registry(target: str) -> Registry:
     try:
-        Cron("* * * * *", name)
-    except ValueError as error:
-        raise CommandLineError(f"--tz: {error}") from None
-    return name
-
-
-def _check_count(count: int) -> None:
-    if not 1 <= count <= 10_000:
-        raise CommandLineError(f"--count must be from 1 to 10000, not {count}")
+        return load_registry(target)
+    except CommandLineError:
+        raise
+    except Exception as error:
+        traceback.print_exc()  # the module's own, shown as Python would
+        raise CommandLineError(f"{target} cannot be imported", FAILED) from error
 
 
 def _lines(count: int) -> str:

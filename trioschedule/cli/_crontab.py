@@ -21,9 +21,12 @@ NICKNAMES: Final = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@y
 _ENVIRONMENT: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*)""", re.DOTALL)
 _WORD: Final = re.compile(r"[^ \t]+")
 _CURE: Final = re.compile(r"It takes (.*)", re.DOTALL)
+_COMMAND: Final = re.compile(r"(?:[^\\%]+|\\.|\\\Z)*", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
 _PERCENT: Final = re.compile(r"(?<!\\)%")
 _NAME: Final = re.compile(r"\s#\s*name:\s*(\S(?:.*\S)?)\s*\Z")
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]")
+_BOM: Final = "\ufeff"
 _LONGEST_NAME: Final = 20
 
 # What a job is called after is behind these: `cd /srv && FOO=1 python3 -u tool.py` is tool.py.
@@ -99,6 +102,10 @@ def parse(text: str, *, system: bool = False) -> Crontab:
         system: lines have a column with the user, as in /etc/crontab and /etc/cron.d.
     """
     reader = _Reader(system)
+    if text.startswith(_BOM):
+        text = text.removeprefix(_BOM)
+        reader.number = 1
+        reader.report(0, "file", "it begins with a byte order mark, which cron would refuse: save it without", "note")
     for number, line in enumerate(text.split("\n"), 1):
         reader.read(number, line.removesuffix("\r"))
     return Crontab(tuple(reader.entries), tuple(reader.problems))
@@ -257,7 +264,27 @@ def _blame(found: list[re.Match[str]], error: ValueError) -> _BadLineError:
 
 def _reason(error: ValueError) -> str:
     """What the library says of an argument, without that argument's name, which no crontab has."""
-    return re.sub(r"^(?:expression|period|tz) must ", "it must ", str(error))
+    return re.sub(r"^(?:expression|period|tz) must ", "it must ", typed(str(error)))
+
+
+# Cures that name what only Python has, and what can be typed instead.
+_TYPED: Final = (
+    (", a timedelta, or units (minutes=5)", ""),
+    (", or datetime.time", ""),
+    ("give an aware datetime or ISO text with an offset such as", "give ISO text such as"),
+    ("for example Every(seconds=1)", "for example 'every 1s'"),
+    ("for intervals use Every", "for intervals write for example 'every 5m'"),
+    ("needs seconds='first' or 'last'", "needs --seconds first or --seconds last"),
+    ("with seconds='first'", "with --seconds first"),
+    ("with seconds='last'", "with --seconds last"),
+)
+
+
+def typed(message: str) -> str:
+    """What the library says, for somebody who types text instead of Python."""
+    for python, text in _TYPED:
+        message = message.replace(python, text)
+    return message
 
 
 def zone_problem(name: str) -> str | None:
@@ -272,17 +299,24 @@ def zone_problem(name: str) -> str | None:
 
 
 def split_percent(text: str) -> tuple[str, str | None]:
-    r"""The command and its standard input: an unescaped ``%`` ends the command, further ones are newlines."""
-    command, *lines = (part.replace("\\%", "%") for part in _PERCENT.split(text))
-    if not lines:
-        return command.rstrip(" \t"), None
-    stdin = "\n".join(lines)
-    return command.rstrip(" \t"), stdin if stdin.endswith("\n") else stdin + "\n"
+    r"""The command and its standard input: an unescaped ``%`` ends the command, further ones are newlines.
+
+    As in cron, a backslash in a command takes the next character to itself, so the ``%`` of ``\\%`` ends it; in the
+    input only the character before a ``%`` counts.
+    """
+    before = _COMMAND.match(text)
+    assert before is not None  # it matches the empty text too
+    end = before.end()
+    command = _ESCAPED.sub(lambda pair: "%" if pair[0] == "\\%" else pair[0], text[:end]).rstrip(" \t")
+    if end == len(text):
+        return command, None
+    stdin = "\n".join(part.replace("\\%", "%") for part in _PERCENT.split(text[end + 1 :]))
+    return command, stdin if not stdin or stdin.endswith("\n") else stdin + "\n"
 
 
 def bare(command: str) -> str:
     """A command without the comment that names it."""
-    return _NAME.sub("", command)
+    return _NAME.sub("", command).rstrip()
 
 
 def slug(command: str) -> str:

@@ -11,9 +11,13 @@ from types import ModuleType
 from typing import Final
 
 from .. import After, Registry
+from ._crontab import typed
 
+FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
+
+_DURATION_CURE: Final = "give for example 90s, 5m, 1h30m, 2d, 500ms or PT5M"
 
 
 class CommandLineError(Exception):
@@ -30,15 +34,28 @@ def seconds_of(option: str, text: str, *, zero: bool = False) -> float:
     Raises:
         CommandLineError: it means none.
     """
+    bare = re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text)
     try:
-        if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
-            text += "s"
-        seconds = After(text).delay.total_seconds()
+        seconds = After(f"{text}s" if bare else text).delay.total_seconds()
     except ValueError as error:
-        raise CommandLineError(f"{option}: {str(error).removeprefix('delay must be ').capitalize()}") from None
+        rule = without_cure(error).removeprefix("delay must be ")
+        rule += "" if ", not " in rule else f", not {text!r}"
+        raise CommandLineError(f"{option} must be {rule}: {_DURATION_CURE}") from None
     if not seconds and not zero:
-        raise CommandLineError(f"{option} must be above zero, not {text!r}")
+        raise CommandLineError(f"{option} must be above zero, not {text!r}: {_DURATION_CURE}")
     return seconds
+
+
+def without_cure(error: ValueError) -> str:
+    """What the library says, without its cure: that is for those who write Python."""
+    rule, _, cure = str(error).rpartition(": give ")
+    return rule or cure
+
+
+def schedule_error(message: str) -> str:
+    """What the library says of a schedule; the argument that was typed is SCHEDULE, whatever Python calls it."""
+    whole = re.sub(r"^(?:expression|period|when) must ", "SCHEDULE must ", typed(message))
+    return whole if whole.startswith("SCHEDULE ") else f"SCHEDULE: {whole}"
 
 
 def queues_of(text: str) -> dict[str, int | None]:
@@ -52,6 +69,8 @@ def queues_of(text: str) -> dict[str, int | None]:
         match = re.fullmatch(r"\s*([^:\s]+)\s*(?::\s*([1-9][0-9]*)\s*)?", part)
         if match is None:
             raise CommandLineError(f"--queues must be a list such as mail:5,default:2 (limits from 1), not {text!r}")
+        if match[1] in queues:
+            raise CommandLineError(f"--queues must name a queue once, not {match[1]} twice: leave one of them out")
         queues[match[1]] = None if match[2] is None else int(match[2])
     return queues
 

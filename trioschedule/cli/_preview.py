@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias, final
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final, final
 
 import attrs
 import pendulum
 
 from .. import At, Cron, Daily, Every, Monthly, Trigger, Weekly, upcoming
+from .._time import US, from_us, to_us
+from ..triggers import bind
+from ..triggers._dst import Effect, effects, slot_notes
+from ..triggers._wall import DAY
 
 _DURATION: Final = re.compile(r"P.*|[0-9].*(?:us|ms|[wdhms])", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
@@ -47,50 +50,49 @@ class Slot:
         return self.local.in_timezone("UTC")
 
 
-_Make: TypeAlias = Callable[[str, str, str], Trigger]
-
-
-def read_schedule(text: str, policy: Policy) -> tuple[Trigger, _Make | None]:
-    """The trigger that a text means, and how to make it with another zone, gap and fold if it is one of wall time.
+def read_schedule(text: str, policy: Policy) -> Trigger:
+    """The trigger that a text means.
 
     Raises:
         ValueError: it means none.
     """
     word, *rest = text.split() or [""]
-    make = _wall_time(word.lower(), rest, text.strip(), policy)
-    if make is not None:
-        return make(policy.tz, policy.gap, policy.fold), make
+    trigger = _wall_time(word.lower(), rest, text.strip(), policy)
+    if trigger is not None:
+        return trigger
     if word.lower() in {"every", "@every"} and rest:
-        return Every(" ".join(rest)), None
+        return Every(" ".join(rest))
     if _INSTANT.fullmatch(text.strip()):
-        return At(text.strip(), policy.tz), None
+        return At(text.strip(), policy.tz)
     if _DURATION.fullmatch(text.strip()):
-        return Every(text.strip()), None
+        return Every(text.strip())
     raise ValueError(f"{text!r} is no schedule: {_CURE}")
 
 
-def _wall_time(word: str, rest: Sequence[str], text: str, policy: Policy) -> _Make | None:
+def _wall_time(word: str, rest: Sequence[str], text: str, policy: Policy) -> Trigger | None:
+    rules: dict[str, Any] = {"tz": policy.tz, "gap": policy.gap, "fold": policy.fold}
     match word:
         case "daily" if rest:
-            times = _listed(rest)
-            return lambda tz, gap, fold: Daily(*times, tz=tz, **_policies(gap, fold))
+            return Daily(*_listed(rest), **rules)
         case "weekly" if len(rest) >= 2:
-            days, times = _listed(rest[:1]), _listed(rest[1:])
-            return lambda tz, gap, fold: Weekly(*days, at=times, tz=tz, **_policies(gap, fold))
+            return Weekly(*_listed(rest[:1]), at=_listed(rest[1:]), **rules)
         case "monthly" if len(rest) >= 2:
-            dates = [int(day) if re.fullmatch("-?[0-9]+", day) else day for day in _listed(rest[:1])]
-            times = _listed(rest[1:])
-            return lambda tz, gap, fold: Monthly(*dates, at=times, tz=tz, **_policies(gap, fold))  # type: ignore[arg-type]
+            dates: list[Any] = [_month_day(day) for day in _listed(rest[:1])]
+            return Monthly(*dates, at=_listed(rest[1:]), **rules)
         case "every" | "@every" | "daily" | "weekly" | "monthly":
             return None
     if not (word.startswith("@") or len(text.split()) >= 4):
         return None
-    rules: dict[str, Any] = {"day": policy.day, "seconds": policy.seconds}
-    return lambda tz, gap, fold: Cron(text, tz, **rules, **_policies(gap, fold))
+    return Cron(text, day=policy.day, seconds=policy.seconds, **rules)  # type: ignore[arg-type]
 
 
-def _policies(gap: str, fold: str) -> dict[str, Any]:
-    return {"gap": gap, "fold": fold}
+def _month_day(text: str) -> int | str:
+    if re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
+    if text != "last":
+        # To the library anything else is of a wrong type; here it is but a wrong word.
+        raise ValueError(f"days must be 1 to 31, -1 (last) to -31 or 'last', not {text[:64]!r}")
+    return text
 
 
 def _listed(words: Sequence[str]) -> list[str]:
@@ -103,81 +105,23 @@ def preview(text: str, policy: Policy, after: pendulum.DateTime, count: int) -> 
     Raises:
         ValueError: the text, the zone or a policy is wrong.
     """
-    trigger, make = read_schedule(text, policy)
-    start = after.in_timezone(policy.tz)
-    bound = trigger.bind(start, policy.tz)  # type: ignore[attr-defined]
-    # Without the rule for gaps: what is missing from these was moved.
-    unmoved = make(policy.tz, "skip", policy.fold) if make else None
-    as_written = make("UTC", "skip", "both") if make else None
+    bound = bind(read_schedule(text, policy), to_us(after, "after"), policy.tz)
     slots: list[Slot] = []
-    before = start
-    for moment in upcoming(bound, count, after=start):
-        local = moment.in_timezone(policy.tz)
-        notes = [*_gap_notes(local, unmoved, as_written), *_fold_notes(local), *_offset_notes(before, local)]
-        slots.append(Slot(local=local, gap=_elapsed(before, local), notes=tuple(notes)))
-        before = local
+    before = to_us(after, "after")
+    for moment in upcoming(bound, count, after=after):
+        us = to_us(moment, "moment")
+        notes = slot_notes(bound, us, policy.tz, before)
+        slots.append(Slot(local=from_us(us, policy.tz), gap=timedelta(microseconds=us - before), notes=tuple(notes)))
+        before = us
     return slots
 
 
-def _elapsed(earlier: datetime, later: datetime) -> timedelta:
-    # Differences within one zone would be those of the wall.
-    return timedelta(seconds=round(later.timestamp() - earlier.timestamp(), 6))
+def daylight_saving(text: str, policy: Policy, after: pendulum.DateTime, days: int) -> list[Effect]:
+    """What the changes of the clock in so many days after a moment do to a schedule.
 
-
-def _gap_notes(local: pendulum.DateTime, unmoved: Trigger | None, as_written: Trigger | None) -> list[str]:
-    if unmoved is None or as_written is None:
-        return []
-    instant = local.in_timezone("UTC")
-    if unmoved.next_after(instant.subtract(microseconds=1)) == instant:
-        return []
-    # Where the clock jumped: the wall showed `first` and went on from `last`; the written time lies between.
-    jump = _last_change(instant, str(local.timezone_name))
-    if jump is None:
-        return []
-    first, last = (_wall(moment, str(local.timezone_name)) for moment in (jump - timedelta(microseconds=1), jump))
-    wanted = as_written.next_after(first.replace(tzinfo=pendulum.UTC))
-    if wanted is None or wanted.replace(tzinfo=None) >= last:
-        return []
-    to = "to the end of the gap" if instant == jump else "later by the gap"
-    return [f"{wanted:%H:%M} does not exist: moved {to}"]
-
-
-def _last_change(instant: datetime, tz: str) -> datetime | None:
-    """The latest instant, within two days back, at which the zone's offset changed; a gap may swallow a whole day."""
-    zone = ZoneInfo(tz)
-    high, low = _utc(instant), _utc(instant) - timedelta(days=2)
-    offset = high.astimezone(zone).utcoffset()
-    if low.astimezone(zone).utcoffset() == offset:
-        return None
-    while high - low > timedelta(seconds=1):
-        middle = (low + (high - low) / 2).replace(microsecond=0)
-        if middle <= low:
-            break
-        low, high = (low, middle) if middle.astimezone(zone).utcoffset() == offset else (middle, high)
-    return high
-
-
-def _utc(moment: datetime) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp(), UTC)
-
-
-def _wall(moment: datetime, tz: str) -> datetime:
-    return moment.astimezone(ZoneInfo(tz)).replace(tzinfo=None)
-
-
-def _fold_notes(local: pendulum.DateTime) -> list[str]:
-    zone = ZoneInfo(str(local.timezone_name))
-    wall = _wall(_utc(local), zone.key)
-    first, second = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    ahead, behind = first.utcoffset(), second.utcoffset()
-    # In a gap the two differ too, the other way round.
-    if ahead is None or behind is None or ahead <= behind:
-        return []
-    which = "first" if local.utcoffset() == ahead else "second"
-    return [f"{wall:%H:%M} comes twice: {which} pass"]
-
-
-def _offset_notes(before: pendulum.DateTime, local: pendulum.DateTime) -> list[str]:
-    if before.utcoffset() == local.utcoffset():
-        return []
-    return [f"clock {before.isoformat()[-6:]} → {local.isoformat()[-6:]}"]
+    Raises:
+        ValueError: the text, the zone or a policy is wrong.
+    """
+    start = to_us(after, "after")
+    bound = bind(read_schedule(text, policy), start, policy.tz)
+    return effects(bound, start, start + days * DAY * US)

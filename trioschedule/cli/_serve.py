@@ -19,7 +19,7 @@ import trio
 from .. import JobSpec, Misfire, Overlap, Registry, Scheduler, current_run, events, open_scheduler
 from ._crontab import Entry, Problem, bare
 from ._process import Command, CommandFailedError, Identity, Stream, run_command
-from ._show import Planned, Show
+from ._show import TERMINAL_GONE, Planned, Show, output_trouble
 
 SYSTEM_PATH: Final = "/usr/bin:/bin"
 _EVENTS: Final = 10_000
@@ -46,6 +46,7 @@ class Stop:
         self.gently = trio.Event()
         self.at_once = trio.CancelScope()
         self.reason = "stopped"
+        self.trouble = ""
 
     def ask(self, reason: str) -> None:
         if self.gently.is_set():
@@ -54,10 +55,21 @@ class Stop:
             self.reason = reason
             self.gently.set()
 
-    def now(self) -> None:
-        """Nobody is there to watch any more."""
-        self.gently.set()
+    def now(self, reason: str) -> None:
+        """Do not wait for anything."""
+        if not self.gently.is_set():
+            self.ask(reason)
         self.at_once.cancel()
+
+    def output_lost(self, error: OSError) -> None:
+        """The output cannot be written any more."""
+        if isinstance(error, BrokenPipeError):
+            self.now("nobody reads the output any more")
+        # The SIGHUP that comes with the end of a terminal has its own rule, and who ignores it means to go on.
+        elif error.errno not in TERMINAL_GONE:
+            self.trouble = output_trouble(error)
+            if not self.gently.is_set():
+                self.ask(self.trouble)
 
 
 async def serve(
@@ -68,8 +80,8 @@ async def serve(
 ) -> None:
     """Run a scheduler until it is asked to stop, its time is over or all its jobs are.
 
-    The first SIGTERM or SIGINT lets no further run start and gives `grace` seconds to those that are running, the
-    second cancels them at once. Returns when every run has ended and cleaned up.
+    The first SIGTERM, SIGINT or SIGHUP lets no further run start and gives `grace` seconds to those that are running,
+    the second SIGTERM or SIGINT, or a SIGQUIT, cancels them at once. Returns when every run has ended and cleaned up.
 
     Args:
         serving: the settings.
@@ -81,7 +93,7 @@ async def serve(
     opening = open_scheduler(
         tz=serving.tz, queues=serving.queues, registry=serving.registry, shutdown_grace=serving.grace
     )
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*_signals()) as signals:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(_heed, signals, stop)
             # Events are read until the scheduler has ended: what happens while it shuts down is shown too.
@@ -93,14 +105,33 @@ async def serve(
                         watchers.start_soon(_watch, happenings, show)
                         helpers.start_soon(_until_over, scheduler, stop, serving.seconds)  # noqa: ASYNC111 - ends with it
                         await stop.gently.wait()
-                        show.stopping(stop.reason, scheduler.statistics().runs_active, serving.grace)
+                        grace = 0.0 if stop.at_once.cancel_called else serving.grace
+                        show.stopping(stop.reason, scheduler.statistics().runs_active, grace)
             helpers.cancel_scope.cancel()
     show.summary(trio.current_time() - began)
 
 
+def _signals() -> list[signal.Signals]:
+    """What ends it. Commands have sessions of their own: a signal that ended this process alone would leave them all.
+
+    A SIGHUP or SIGQUIT that somebody has decided about (nohup ignores it, a module may reload at it) is left alone.
+    """
+    asking = [signal.SIGTERM, signal.SIGINT]
+    for name in ("SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name, None)  # not on Windows
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            asking.append(number)
+    return asking
+
+
 async def _heed(signals: AsyncIterator[int], stop: Stop) -> None:
     async for number in signals:
-        stop.ask(signal.Signals(number).name)
+        name = signal.Signals(number).name
+        if name == "SIGQUIT":
+            stop.now(name)
+        # A terminal that is closed may send it twice, the kernel and then the shell: that is no second request.
+        elif name != "SIGHUP" or not stop.gently.is_set():
+            stop.ask(name)
 
 
 async def _watch(happenings: trio.MemoryReceiveChannel[events.Event], show: Show) -> None:
@@ -151,8 +182,8 @@ async def schedule_crontab(
     ]
 
 
-def _say(show: Show, job: str, stream: Stream, line: str) -> None:
-    show.output(job, current_run().run_id, stream, line)
+def _say(show: Show, job: str, stream: Stream, lines: list[str]) -> None:
+    show.output(job, current_run().run_id, stream, lines)
 
 
 def commands_of(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Command]], list[Problem]]:
@@ -232,7 +263,7 @@ async def show_registry(registry: Registry, scheduler: Scheduler) -> list[Planne
 def logging_to_stderr() -> Iterator[None]:
     """Show warnings and errors, unless the program that is run has set up logging itself.
 
-    Left out is what is shown anyway: how a command ended, and time-outs.
+    Left out is what is shown anyway: how a command ended, time-outs, and that a job has ended the program.
     """
     root = logging.getLogger()
     handler = logging.StreamHandler(sys.stderr)
@@ -252,7 +283,7 @@ def logging_to_stderr() -> Iterator[None]:
 def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     # The scheduler's own TimeoutError was never raised, so it has no traceback that would say more.
-    return not isinstance(error, CommandFailedError | TimeoutError) or (
+    return not isinstance(error, CommandFailedError | TimeoutError | SystemExit | KeyboardInterrupt) or (
         isinstance(error, TimeoutError) and error.__traceback__ is not None
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from typing import IO, Any, Final, Protocol, final
 import attrs
 import pendulum
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -82,7 +85,7 @@ class Show(Protocol):
 
     def problem(self, path: str, problem: Problem) -> None: ...
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None: ...
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None: ...
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None: ...
     def event(self, event: events.Event) -> None: ...
     def stopping(self, reason: str, running: int, grace: float) -> None: ...
     def summary(self, seconds: float) -> None: ...
@@ -128,55 +131,85 @@ _GLYPHS: Final = {
     "start": "▶", "ok": "✔", "failed": "✘", "cancelled": "■", "skipped": "»", "retry": "↻", "note": "·",
     "stdout": "│", "stderr": "┃",
 }  # fmt: skip
+_STREAM_STYLES: Final = {"stdout": "dim", "stderr": "yellow"}
+# What commands write to a terminal: colours in the first group, else anything with an end, or no more than its begin.
+_ESCAPE: Final = re.compile(
+    r"(\x1b\[[0-9;]{0,64}m) | \x1b\[[0-?]*[ -/]*[@-~] | \x1b\][^\x07\x1b]*(?:\x07|\x1b\\) | \x1b[ -/]*[0-Z^-~] | \x1b",
+    re.VERBOSE,
+)
+# Stands for a line while what is around it is worked out.
+_BODY: Final = "\ue000"
 _ASCII: Final = {
     "start": ">", "ok": "+", "failed": "x", "cancelled": "#", "skipped": "-", "retry": "~", "note": "*",
     "stdout": "|", "stderr": "!",
 }  # fmt: skip
 
 
+# What writing to a terminal that is closed raises: on Linux, on others.
+TERMINAL_GONE: Final = (errno.EIO, errno.ENXIO)
+
+
 @final
 class _Console(Console):
-    """A console whose reader may leave: `trioschedule … | head` ends quietly."""
+    """A console that is silent once its output is lost: its reader has left, its terminal or its disk has failed."""
 
-    def __init__(self, file: IO[str] | None, on_gone: Callable[[], None]) -> None:
+    def __init__(self, file: IO[str] | None, on_lost: Callable[[OSError], None]) -> None:
         super().__init__(file=file, highlight=False, emoji=False, markup=False)
-        self._on_gone = on_gone
+        self._on_lost = on_lost
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            self._lose(error)
 
     def on_broken_pipe(self) -> None:
+        error = sys.exception()
+        assert isinstance(error, OSError)
+        self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
         self.quiet = True
-        _silence_stdout()
-        self._on_gone()
+        silence_stdout()
+        self._on_lost(error)
 
 
-def _silence_stdout() -> None:
+def silence_stdout() -> None:
     """What is still buffered must not raise once more when the interpreter ends."""
     with contextlib.suppress(OSError, ValueError):  # not a real file, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def no_reader() -> None:
-    """Nothing to do when nobody reads any more."""
+def output_trouble(error: OSError) -> str:
+    """Why the output cannot be written."""
+    return f"the output cannot be written: {error.strerror or error}"
+
+
+def no_matter(error: OSError) -> None:
+    """Nothing to do when the output is lost."""
 
 
 @final
 class TextShow:
     """For people: one table, then a line for each thing that happens, and a table of what came of it all."""
 
-    def __init__(self, tz: str, *, file: IO[str] | None = None, on_gone: Callable[[], None] = no_reader) -> None:
-        self.console = _Console(file, on_gone)
+    def __init__(self, tz: str, *, file: IO[str] | None = None, on_lost: Callable[[OSError], None] = no_matter) -> None:
+        self.console = _Console(file, on_lost)
         self.errors = Console(stderr=True, highlight=False, emoji=False, markup=False)
         self.tallies = Tallies()
         self._tz = tz
         self._date: pendulum.Date | None = None
         self._styles: dict[str, str] = {}
         self._width = _NARROWEST_NAME
+        self._second = ""
+        self._heads: dict[tuple[str, str], tuple[str, str]] = {}
         self._glyphs = _GLYPHS if "utf" in self.console.encoding else _ASCII
 
     # --- before -------------------------------------------------------------------------------------------------
 
     def problem(self, path: str, problem: Problem) -> None:
         is_error = problem.severity == "error"
-        text = Text(f"{path}:{problem.line}:{problem.column}: ", style="bold")
+        text = Text(f"{printable(path)}:{problem.line}:{problem.column}: ", style="bold")
         text.append(f"{problem.severity}: ", style="bold red" if is_error else "yellow")
         text.append(f"{problem.field}: {problem.message}", style="not bold")
         if is_error:
@@ -185,11 +218,12 @@ class TextShow:
 
     def start(self, title: str, jobs: Sequence[Planned], now: pendulum.DateTime) -> None:
         self._date = now.date()
-        self._width = max([_NARROWEST_NAME, *(len(job.name) for job in jobs)])
+        self._width = max([_NARROWEST_NAME, *(len(printable(job.name)) for job in jobs)])
         for index, job in enumerate(jobs):
             self._styles[job.name] = _COLOURS[index % len(_COLOURS)]
         self.console.print(
-            Text.assemble((title, "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")), soft_wrap=True
+            Text.assemble((printable(title), "bold"), (f" · {now:%Y-%m-%d %H:%M:%S} {now.timezone_name}", "dim")),
+            soft_wrap=True,
         )
         self.console.print()
         table = new_table("job", "schedule", "next", "in", "what")
@@ -202,7 +236,7 @@ class TextShow:
             # Without a next time so soon: it was for the start, and is on its way.
             following = "" if job.next_run is None else _near(job.next_run, now)
             left = 0 if job.next_run is None else round(job.next_run.timestamp() - now.timestamp())
-            name = Text(job.name, style=self._styles[job.name])
+            name = Text(printable(job.name), style=self._styles[job.name])
             what = Text(printable(job.what), style="dim")
             table.add_row(name, job.schedule, following, seconds_text(left) if left > 0 else "now", what)
         self.console.print(table)
@@ -213,12 +247,44 @@ class TextShow:
 
     # --- meanwhile ----------------------------------------------------------------------------------------------
 
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None:
-        body = Text.from_ansi(line)
-        body.plain = printable(body.plain.expandtabs())
-        if stream == "stderr":
-            body.stylize_before("yellow")
-        self._line(pendulum.now(self._tz), job, stream, "yellow" if stream == "stderr" else "dim", body)
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None:
+        at = pendulum.now(self._tz)
+        head, tail = self._around(at, job, stream)
+        plain: list[str] = []
+        for line in lines:
+            text = line.expandtabs()
+            # Nothing is worked out for a line that goes to the terminal as it is: a command may write very many.
+            if text.isprintable():
+                plain.append(f"{head}{text}{tail}\n")
+                continue
+            self._raw(plain)
+            plain.clear()
+            body = Text.from_ansi(_ESCAPE.sub(_colour_or_nothing, line))
+            body.expand_tabs(8)
+            body.plain = printable(body.plain)
+            if stream == "stderr":
+                body.stylize_before("yellow")
+            self._line(at, job, stream, _STREAM_STYLES[stream], body)
+        self._raw(plain)
+
+    def _around(self, at: pendulum.DateTime, job: str, stream: str) -> tuple[str, str]:
+        """What stands before and behind a line of output, ready to be written."""
+        self._new_day(at)
+        second = f"{at:%H:%M:%S}"
+        if self._second != second:
+            self._second = second
+            self._heads.clear()
+        if (job, stream) not in self._heads:
+            body = Text(_BODY, style="yellow" if stream == "stderr" else "")
+            with self.console.capture() as capture:
+                self._line(at, job, stream, _STREAM_STYLES[stream], body)
+            head, _, tail = capture.get().removesuffix("\n").rpartition(_BODY)
+            self._heads[job, stream] = head, tail
+        return self._heads[job, stream]
+
+    def _raw(self, lines: Sequence[str]) -> None:
+        if lines:
+            self.console.print(Segments([Segment("".join(lines))]), soft_wrap=True, end="")
 
     def event(self, event: events.Event) -> None:
         at = event.at.in_timezone(self._tz)
@@ -254,13 +320,16 @@ class TextShow:
             words += f" {seconds_text(grace)} to finish" if grace else ""
         self._line(pendulum.now(self._tz), "", "note", "bold", Text(words, style="bold"))
 
-    def _line(self, at: pendulum.DateTime, job: str, mark: str, style: str, body: Text) -> None:
+    def _new_day(self, at: pendulum.DateTime) -> None:
         if at.date() != self._date:
             self._date = at.date()
             self.console.print(Text(f"── {at:%A, %Y-%m-%d} ──", style="dim"))
+
+    def _line(self, at: pendulum.DateTime, job: str, mark: str, style: str, body: Text) -> None:
+        self._new_day(at)
         text = Text.assemble(
             (f"{at:%H:%M:%S}  ", "dim"),
-            (f"{job:<{self._width}}  ", self._styles.get(job, "")),
+            (f"{printable(job):<{self._width}}  ", self._styles.get(job, "")),
             (f"{self._glyphs[mark]} ", style),
             body,
         )
@@ -280,12 +349,19 @@ class TextShow:
                 if name and tally.outcomes:
                     counts = [_count(tally.outcomes[status], status) for status in columns]
                     longest = seconds_text(tally.longest) if tally.longest else ""
-                    table.add_row(Text(name, style=self._styles.get(name, "")), *counts, Text(longest, style="dim"))
+                    table.add_row(
+                        Text(printable(name), style=self._styles.get(name, "")), *counts, Text(longest, style="dim")
+                    )
             self.console.print(table)
             self.console.print()
         runs = sum(count for status, count in total.items() if status != "skipped")
         counted = f"{runs} run{'' if runs == 1 else 's'}"
         self.console.print(Text.assemble((counted, "bold"), f" in {seconds_text(seconds)}"))
+
+
+def _colour_or_nothing(escape: re.Match[str]) -> str:
+    # The cursor and the screen are ours, and what a link leads to could hide more of them.
+    return escape[1] or ("?" if escape[0] == "\x1b" else "")
 
 
 _ORDER: Final = ("succeeded", "failed", "timed_out", "cancelled", "interrupted", "skipped")
@@ -313,21 +389,26 @@ def new_table(*columns: str) -> Table:
 class JsonShow:
     """For programs: one JSON object a line, on standard output."""
 
-    def __init__(self, tz: str, *, file: IO[str] | None = None, on_gone: Callable[[], None] = no_reader) -> None:
+    def __init__(self, tz: str, *, file: IO[str] | None = None, on_lost: Callable[[OSError], None] = no_matter) -> None:
         self.tallies = Tallies()
         self._tz = tz
         self._file = sys.stdout if file is None else file
-        self._on_gone = on_gone
+        self._on_lost = on_lost
 
     def write(self, event: str, at: pendulum.DateTime | None = None, **fields: Any) -> None:
+        self._write(_json(self._row(event, at, **fields)) + "\n")
+
+    def _row(self, event: str, at: pendulum.DateTime | None, **fields: Any) -> dict[str, Any]:
         moment = pendulum.now(self._tz) if at is None else at.in_timezone(self._tz)
-        row = {"event": event, "at": moment.isoformat(), **fields}
+        return {"event": event, "at": moment.isoformat(), **fields}
+
+    def _write(self, text: str) -> None:
         try:
-            self._file.write(json.dumps(row, ensure_ascii=True, default=str) + "\n")
+            self._file.write(text)
             self._file.flush()
-        except BrokenPipeError:
-            _silence_stdout()
-            self._on_gone()
+        except OSError as error:
+            silence_stdout()
+            self._on_lost(error)
 
     def problem(self, path: str, problem: Problem) -> None:
         self.write("problem", path=path, **attrs.asdict(problem))
@@ -338,8 +419,10 @@ class JsonShow:
             following = None if job.next_run is None else job.next_run.in_timezone(self._tz).isoformat()
             self.write("job", now, job=job.name, schedule=job.schedule, next=following, what=job.what, line=job.line)
 
-    def output(self, job: str, run_id: int, stream: str, line: str) -> None:
-        self.write("output", job=job, run_id=run_id, stream=stream, line=line)
+    def output(self, job: str, run_id: int, stream: str, lines: Sequence[str]) -> None:
+        # Once for all of them but the line: a command may write very many.
+        head = _json(self._row("output", None, job=job, run_id=run_id, stream=stream))[:-1]
+        self._write("".join(f'{head}, "line": {_json(line)}}}\n' for line in lines))
 
     def event(self, event: events.Event) -> None:
         seconds = self.tallies.count(event)
@@ -361,6 +444,9 @@ class JsonShow:
     def summary(self, seconds: float) -> None:
         jobs = {name: dict(tally.outcomes) for name, tally in self.tallies.by_job.items() if name and tally.outcomes}
         self.write("summary", seconds=round(seconds, 6), total=dict(self.tallies.total()), jobs=jobs)
+
+
+_json: Final = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
 
 def _snake(name: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import upcoming
+from ..triggers._dst import Effect
 from ._crontab import Entry, printable
 from ._preview import Slot
 from ._show import new_table, seconds_text
@@ -37,7 +38,7 @@ def show_plan(file: str, entries: Sequence[Entry], zone: str, count: int, *, as_
         for index in range(max(len(heads), len(slots))):
             head = heads[index] if index < len(heads) else ("", "", "")
             table.add_row(*head, *(_at(entry, slots[index], now) if index < len(slots) else ("", "")))
-    console = _console()
+    console = new_console()
     title = Text.assemble((f"{file}: {jobs_text(len(entries))}", "bold"), (f", nothing is run · {zone}", "dim"))
     console.print(title, soft_wrap=True)
     console.print()
@@ -59,7 +60,7 @@ def _slots(entry: Entry, now: pendulum.DateTime, tz: str, count: int) -> list[pe
 
 def print_slots(schedule: str, zone: str, start: pendulum.DateTime, slots: Sequence[Slot]) -> None:
     """A table of slots, with what daylight saving does to them."""
-    console = _console()
+    console = new_console()
     title = Text.assemble((printable(schedule), "bold"), (f" · {zone} · after {start:%Y-%m-%d %H:%M:%S}", "dim"))
     console.print(title, soft_wrap=True)
     console.print()
@@ -78,7 +79,9 @@ def print_slots(schedule: str, zone: str, start: pendulum.DateTime, slots: Seque
     console.print(table)
 
 
-def print_slots_json(schedule: str, zone: str, start: pendulum.DateTime, slots: Sequence[Slot]) -> None:
+def print_slots_json(
+    schedule: str, zone: str, start: pendulum.DateTime, slots: Sequence[Slot], found: Sequence[Effect]
+) -> None:
     """The same for programs: one object."""
     rows = [
         {
@@ -87,7 +90,8 @@ def print_slots_json(schedule: str, zone: str, start: pendulum.DateTime, slots: 
         }
         for slot in slots
     ]  # fmt: skip
-    print(json.dumps({"schedule": schedule, "tz": zone, "from": start.isoformat(), "slots": rows}))
+    changes = [effect.to_json() for effect in found]
+    print(json.dumps({"schedule": schedule, "tz": zone, "from": start.isoformat(), "slots": rows, "changes": changes}))
 
 
 def jobs_text(count: int) -> str:
@@ -95,5 +99,6 @@ def jobs_text(count: int) -> str:
     return f"{count} job{'' if count == 1 else 's'}"
 
 
-def _console() -> Console:
+def new_console() -> Console:
+    """For tables: plain text stays as it is."""
     return Console(highlight=False, emoji=False, markup=False)

@@ -8,7 +8,7 @@ hangs on is told by the methods below, of everything else a durable store finds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Protocol
 
 from .._records import JobRecord, RunRecord, RunStatus, Selection
@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
-        """The job that was last scheduled under this unique key."""
+        """The job that last took this unique key; it may be over, and, while the key's period runs, forgotten."""
         ...
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
@@ -56,6 +56,10 @@ class Store(Protocol):
 
     def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
         """Keep a new job, under its unique key if it has one."""
+        ...
+
+    def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
+        """Let the job hold this unique key, and no other, from now on."""
         ...
 
     def name_job(self, job: JobRecord, name: str, /) -> None:
@@ -75,7 +79,7 @@ class Store(Protocol):
         ...
 
     def add_run(self, run: RunRecord, /) -> None:
-        """Keep a new run, DUE or SKIPPED."""
+        """Keep a new run: DUE, SKIPPED, or RUNNING at once, where neither its queue nor a group limits it."""
         ...
 
     def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
@@ -114,8 +118,12 @@ class Store(Protocol):
         """How many runs of a queue are DUE."""
         ...
 
-    def busy(self) -> int:
-        """How many runs are DUE or active."""
+    def active(self) -> int:
+        """How many runs are active."""
+        ...
+
+    def waiting(self) -> Collection[RunRecord]:
+        """The runs that are DUE, in no particular order."""
         ...
 
     def prune(self, now: int, age: int, count: int, /) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import count, islice
 from typing import Final, final
 
-from .._records import ACTIVE, LIVE, JobRecord, RunKind, RunRecord, RunStatus, Selection
+from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
+from .._time import US
+from ._names import Names
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
@@ -31,10 +33,12 @@ class Tables:
         self._jobs: dict[int, JobRecord] = {}
         self._runs: dict[int, RunRecord] = {}
         self._job_ids, self._run_ids = count(1), count(1)
-        # Only names that were given: a default name holds its job's id. Ids in the order of scheduling.
-        self._names: dict[str, tuple[int, ...]] = {}
-        self._keys: dict[Hashable, int] = {}
+        # Only names that were given: a default name holds its job's id.
+        self._names = Names()
+        # Who holds a unique key, and the key of each job that has one. A claim may outlive its job: (until, id, key).
+        self._keys: dict[Hashable, JobRecord] = {}
         self._key_of: dict[int, Hashable] = {}
+        self._claims: list[tuple[int, int, Hashable]] = []
         self._groups: dict[str, dict[int, None]] = {}
         # Run ids by job, oldest first; of most jobs just one, which needs no list.
         self._history: dict[int, int | list[int]] = {}
@@ -46,8 +50,8 @@ class Tables:
         self._parked: dict[tuple[str, Hashable, str], list[_Rank]] = {}
         self._in_queue: defaultdict[str, int] = defaultdict(int)
         self._in_group: defaultdict[str, int] = defaultdict(int)
-        # Runs that are DUE, wherever they wait, and how many are active.
-        self._due: set[int] = set()
+        # Runs that are DUE, wherever they wait, by id, and how many are active.
+        self._due: dict[int, RunRecord] = {}
         self._working = 0
         self._finished_jobs: deque[tuple[int, int]] = deque()
         self._finished_runs: deque[tuple[int, int]] = deque()
@@ -67,24 +71,33 @@ class Tables:
         return self._runs.get(run_id)
 
     def find(self, name: str, /) -> JobRecord | None:
-        found = [self._jobs[job_id] for job_id in self._names.get(name, ())]
-        _, _, number = name.rpartition("-")
-        if number.isdecimal() and len(number) < 20 and (job := self._jobs.get(int(number))) and job.label == name:
+        job_id = self._names.holder(name)
+        found = [] if job_id is None else [self._jobs[job_id]]
+        if (job := self._with_default_name(name)) is not None:
             found.append(job)
         return max(found, key=lambda job: (not job.is_over, job.id), default=None)
+
+    def _with_default_name(self, name: str) -> JobRecord | None:
+        _, _, number = name.rpartition("-")
+        job = self._jobs.get(int(number)) if number.isdecimal() and len(number) < 20 else None
+        return job if job is not None and job.name is None and job.label == name else None
 
     def is_named(self, job: JobRecord, /) -> bool:
         return bool(self._names) and job.label in self._names
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
-        return self._jobs.get(self._keys.get(key, 0))
+        return self._keys.get(key)
 
     def select(self, selection: Selection, /) -> Iterator[JobRecord]:
-        if selection.group is None:
-            jobs = iter(list(self._jobs.values()))
+        ids: Iterable[int]
+        if selection.name is not None:
+            unnamed = self._with_default_name(selection.name)
+            ids = {*self._names.ids(selection.name), *([] if unnamed is None else [unnamed.id])}
+        elif selection.group is not None:
+            ids = self._groups.get(selection.group, {})
         else:
-            jobs = iter([self._jobs[job_id] for job_id in self._groups.get(selection.group, ())])
-        return jobs
+            return iter(list(self._jobs.values()))
+        return iter([self._jobs[job_id] for job_id in sorted(ids)])
 
     def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
         return [self._runs[run_id] for run_id in islice(reversed(self._run_ids_of(job_id)), limit)]
@@ -97,10 +110,13 @@ class Tables:
         return self._in_queue[queue]
 
     def waiting_in(self, queue: str, /) -> int:
-        return sum(self._runs[run_id].options.queue == queue for run_id in self._due)
+        return sum(run.options.queue == queue for run in self._due.values())
 
-    def busy(self) -> int:
-        return len(self._due) + self._working
+    def active(self) -> int:
+        return self._working
+
+    def waiting(self) -> Collection[RunRecord]:
+        return self._due.values()
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
@@ -110,17 +126,26 @@ class Tables:
         if job.name is not None:
             self.name_job(job, job.name)
         if key is not None:
-            self._keys[key] = job_id
-            self._key_of[job_id] = key
+            self.hold_key(job, key)
         if job.options.group is not None:
             self._groups.setdefault(job.options.group, {})[job_id] = None
         if job.wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (job.wake_at, job_id))
 
+    def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
+        self._let_go_of_key(job)
+        self._keys[key] = job
+        self._key_of[job.id] = key
+
+    def _let_go_of_key(self, job: JobRecord) -> None:
+        key = self._key_of.pop(job.id, None)
+        if key is not None and self._keys.get(key) is job:
+            del self._keys[key]
+
     def name_job(self, job: JobRecord, name: str, /) -> None:
         job.name = name
-        self._names[name] = (*self._names.get(name, ()), job.id)
+        self._names.add(name, job.id, is_live=job.finished_at is None)
 
     def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
         if job.wake_at is not None:
@@ -137,6 +162,10 @@ class Tables:
             self._finished_jobs.append((job.finished_at, job.id))
             if job.wake_at is not None:
                 self.set_wake(job, None)
+            if job.name is not None:
+                self._names.end(job.name, job.id)
+        elif job.name is not None:
+            self._names.revive(job.name, job.id)
 
     def remove_job(self, job: JobRecord, /) -> None:
         job_id = job.id
@@ -144,14 +173,8 @@ class Tables:
         if job.wake_at is not None:
             self._timed -= 1
         if job.name is not None:
-            others = tuple(other for other in self._names[job.name] if other != job_id)
-            if others:
-                self._names[job.name] = others
-            else:
-                del self._names[job.name]
-        key = self._key_of.pop(job_id, None)
-        if key is not None and self._keys.get(key) == job_id:
-            del self._keys[key]
+            self._names.remove(job.name, job_id)
+        self._let_go_of_key(job)
         group = job.options.group
         if group is not None:
             members = self._groups[group]
@@ -174,9 +197,13 @@ class Tables:
             self._history[job.id] = [history, run.id]
         else:
             history.append(run.id)  # type: ignore[union-attr]
-        if run.status is RunStatus.DUE:
+        if run.status is RUNNING:
             job.live = (*job.live, run)
-            self._due.add(run.id)
+            self._in_queue[run.options.queue] += 1
+            self._working += 1
+        elif run.status is DUE:
+            job.live = (*job.live, run)
+            self._due[run.id] = run
             self._await_place(run)
         elif run.finished_at is not None:
             self._finished_runs.append((run.finished_at, run.id))
@@ -184,20 +211,20 @@ class Tables:
     def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
         old, job = run.status, run.job
         run.status = status
-        if old is RunStatus.RETRYING:
+        if old is RETRYING:
             self._timed -= 1
-        elif old is RunStatus.DUE:
-            self._due.discard(run.id)
+        elif old is DUE:
+            self._due.pop(run.id, None)
             self._let_group_try(run)
         elif old in ACTIVE and status not in ACTIVE:
             self._working -= 1
             self._release(run)
-        if status is RunStatus.DUE:
-            self._due.add(run.id)
+        if status is DUE:
+            self._due[run.id] = run
             if old not in LIVE:
                 job.live = (*job.live, run)
             self._await_place(run)
-        elif status is RunStatus.RETRYING:
+        elif status is RETRYING:
             self._timed += 1
             heapq.heappush(self._timers, (run.ready_at, -run.id))
         elif status not in ACTIVE:
@@ -244,7 +271,7 @@ class Tables:
             run = self._runs.get(heapq.heappop(parked)[2])
             if not parked:
                 del self._parked[key]
-            if run is None or run.status is not RunStatus.DUE or (key[0] == "group" and run.options.queue != key[2]):
+            if run is None or run.status is not DUE or (key[0] == "group" and run.options.queue != key[2]):
                 self._unpark(key)
             else:
                 self._await_place(run)
@@ -266,10 +293,10 @@ class Tables:
                 del ready[queue]
             run = self._runs.get(rank[2])
             # Entries go stale when a run ends, is paused, or changes its queue or priority: then there is a newer one.
-            if run is None or run.status is not RunStatus.DUE or run.options.queue != queue or rank != _rank(run):
+            if run is None or run.status is not DUE or run.options.queue != queue or rank != _rank(run):
                 continue
             group = run.options.group
-            if run.job.paused is not None and run.kind is not RunKind.MANUAL:
+            if run.job.paused is not None and run.kind is not MANUAL:
                 self._let_group_try(run)
                 continue
             blocker = (
@@ -286,8 +313,8 @@ class Tables:
             self._in_queue[queue] += 1
             if group is not None:
                 self._in_group[group] += 1
-            run.status = RunStatus.RUNNING
-            self._due.discard(run.id)
+            run.status = RUNNING
+            self._due.pop(run.id, None)
             self._working += 1
             picked.append(run)
         return picked
@@ -305,11 +332,11 @@ class Tables:
         return best
 
     def _blocker(self, run: RunRecord, groups: Mapping[str, int]) -> tuple[str, Hashable, str] | None:
-        before = run.job.follows
-        if before is not None:
-            if any(other.status in ACTIVE for other in before.live):
-                return "job", before.id, ""
-            run.job.follows = None
+        if run.job.follows:
+            for before in run.job.follows:
+                if any(other.status in ACTIVE for other in before.live):
+                    return "job", before.id, ""
+            run.job.follows = ()
         live = run.job.live
         if run.alone and len(live) > 1:
             # In the order of acceptance: one that waits for its next attempt is still ahead of those behind it.
@@ -328,7 +355,7 @@ class Tables:
             job = self._jobs.get(key)
             return job if job is not None and job.wake_at == at else None
         run = self._runs.get(-key)
-        return run if run is not None and run.status is RunStatus.RETRYING and run.ready_at == at else None
+        return run if run is not None and run.status is RETRYING and run.ready_at == at else None
 
     def next_wake(self) -> int | None:
         timers = self._timers
@@ -375,7 +402,22 @@ class Tables:
             at, job_id = jobs.popleft()
             job = self._jobs.get(job_id)
             if job is not None and job.finished_at == at:
-                self.remove_job(job)
+                self._forget(job, now)
+        while self._claims and self._claims[0][0] <= now:
+            _, job_id, key = heapq.heappop(self._claims)
+            if key in self._keys and self._keys[key].id == job_id:
+                del self._keys[key]
+
+    def _forget(self, job: JobRecord, now: int) -> None:
+        """Remove a job, but let it hold its unique key for as long as it claims it."""
+        key, unique = self._key_of.get(job.id), job.options.unique
+        holds = key is not None and self._keys.get(key) is job
+        self.remove_job(job)
+        if holds and unique is not None and unique.period is not None:
+            until = job.created_at + round(unique.period * US)
+            if until > now:
+                self._keys[key] = job
+                heapq.heappush(self._claims, (until, job.id, key))
 
 
 @final

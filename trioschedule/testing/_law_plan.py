@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from bisect import bisect_right
 
-from .._plan import first_slot, plan_slots, wake_time
+from .._plan import first_slot, grace_us, plan_slots, wake_time
 from .._records import JobRecord
 from .._spec import DEFAULTS, Misfire, Options, checked_options
 from .._time import US, iso_us
@@ -36,7 +36,8 @@ def check_misfires(subject: Subject) -> bool:
         moments = {*few[:2], few[-1], few[len(few) // 2] - 1, few[len(few) // 2], few[-1] - 1}
         for now in sorted(moment for moment in moments if moment >= few[0]):
             for rule in Misfire:
-                for grace in (None, (now - few[0]) // 2 / US, 0.0):
+                # As old as the first one exactly, too: that is not too old.
+                for grace in (None, (now - few[0]) // 2 / US, (now - few[0]) / US, 0.0):
                     options = checked_options({"misfire": rule, "misfire_grace": grace, "max_catch_up": 3})
                     _check_plan(subject, stretch, options, now)
     return True
@@ -64,7 +65,7 @@ def _check_plan(subject: Subject, stretch: Stretch, options: Options, now: int) 
 
 def _choice(come: list[int], options: Options, now: int) -> list[int]:
     """Which of the slots that have come are run, in the words of the documentation."""
-    grace = None if options.misfire_grace is None else round(options.misfire_grace * US)
+    grace = grace_us(options)
     fresh = [slot for slot in come if grace is None or now - slot <= grace]
     if len(come) == 1 and fresh:
         return fresh  # Merely late.

@@ -122,7 +122,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         _deal_in_order()
-        self.time = VirtualTime(self.start, zone=self.zone, autojump=math.inf)
+        self.time: VirtualTime = VirtualTime(self.start, zone=self.zone, autojump=math.inf)
         self.scheduler: Scheduler
         self._guest = GuestRun(self.time.clock)
         self._watched: list[_Watched] = []

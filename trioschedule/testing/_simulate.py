@@ -187,6 +187,7 @@ class _Bench:
         self._ties = count()
         self._attempts: dict[int, tuple[RunRecord, int]] = {}
         self._jobs: list[JobRecord] = []
+        self._outages: tuple[tuple[int, int], ...] = ()
         self._spans: list[tuple[int, int]] = []
         self._steps: list[tuple[int, int]] = []
         self._until_prune = KEPT
@@ -195,6 +196,7 @@ class _Bench:
         return self._elapsed + self._offset
 
     def plan(self, spans: list[tuple[int, int]], steps: list[tuple[int, int]]) -> None:
+        self._outages = tuple(spans)
         self._spans = spans[::-1]
         self._steps = steps[::-1]
 
@@ -327,7 +329,7 @@ class _Bench:
             for run in self.rows.seen
         )  # fmt: skip
         statuses = {job.label: job_status(job) for job in self._jobs}
-        return Timeline(self._begin, self._until, runs, statuses, tz)
+        return Timeline(self._begin, self._until, runs, statuses, tz, self._outages)
 
 
 def _value(given: Any, call: SimulatedCall, default: Any) -> Any:

@@ -10,7 +10,8 @@ import attrs
 import pendulum
 
 from .. import JobStatus, RunStatus
-from .._time import US, from_us
+from .._svg import Band, Kind, Lane, Mark, draw
+from .._time import US, from_us, zone
 
 # A timeline is shown with so many lines at most, the first and the last ones.
 SHOWN: Final = 40
@@ -88,6 +89,26 @@ class SimulatedRun:
         return f"{text}: {self.reason}" if self.reason else text
 
 
+_KINDS: Final[Mapping[RunStatus, Kind]] = {
+    RunStatus.SKIPPED: "skipped",
+    RunStatus.FAILED: "failed",
+    RunStatus.TIMED_OUT: "failed",
+    RunStatus.CANCELLED: "cancelled",
+}
+
+
+def _mark(run: SimulatedRun, end_us: int, tz: str) -> Mark:
+    text = str(attrs.evolve(run, tz=tz))
+    kind: Kind
+    if run.started_us is None:
+        kind = _KINDS.get(run.status, "waiting")
+        return Mark(kind, run.due_us, run.last_due_us or run.due_us, text, count=run.slots or 1)
+    is_late = run.started_us - run.due_us >= US
+    kind = "late" if is_late else "ran"
+    ended = end_us if run.finished_us is None else run.finished_us
+    return Mark(_KINDS.get(run.status, kind), run.started_us, ended, text, run.due_us if is_late else None)
+
+
 @final
 @attrs.frozen
 class Timeline:
@@ -98,6 +119,7 @@ class Timeline:
     runs: tuple[SimulatedRun, ...] = attrs.field(repr=False)
     statuses: Mapping[str, JobStatus] = attrs.field(hash=False)
     tz: str
+    outages_us: tuple[tuple[int, int], ...] = ()
 
     @property
     def start(self) -> pendulum.DateTime:
@@ -156,6 +178,35 @@ class Timeline:
                 for run in self.runs
             ],
         }
+
+    def svg(self, *, title: str = "Timeline", tz: str | None = None, notes: Mapping[str, str] | None = None) -> str:
+        """A picture, as the text of an SVG file: a lane for each job, with what ran, ran late or was skipped.
+
+        It fits light and dark surroundings and is described for those who do not see it. The same timeline gives the
+        same bytes, so that a picture can be committed and compared.
+
+        Args:
+            title: stands above it.
+            tz: IANA name of the zone whose local time the axis shows, and whose changes are marked; None for that of
+                the timeline.
+            notes: what stands below the name of a job, such as its schedule; what became of it, if not given.
+
+        Raises:
+            ValueError: `tz` is no zone.
+        """
+        shown_in = self.tz if tz is None else zone(tz).key
+        given = {} if notes is None else notes
+        lanes = [self._lane(job, given.get(job), shown_in) for job in self.statuses]
+        bands = [Band(first, last, "not running") for first, last in self.outages_us]
+        return draw(lanes, self.start_us, self.end_us, shown_in, title=title, bands=bands)
+
+    def _lane(self, job: str, note: str | None, tz: str) -> Lane:
+        runs = self.of(job)
+        if note is None:
+            skipped = sum(run.slots or 1 for run in runs if run.status is RunStatus.SKIPPED)
+            started = sum(run.started_us is not None for run in runs)
+            note = f"{started:,} ran" + (f", {skipped:,} skipped" if skipped else "")
+        return Lane(job, note, tuple(_mark(run, self.end_us, tz) for run in runs))
 
     def __str__(self) -> str:
         counted = ", ".join(f"{number} {status}" for status, number in sorted(self.counts().items())) or "nothing"

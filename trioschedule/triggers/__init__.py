@@ -31,4 +31,6 @@ from ._base import (
 from ._calendar import Daily as Daily, Monthly as Monthly, Weekly as Weekly
 from ._cron import Cron as Cron
 from ._json import from_json as from_json, to_json as to_json
+from ._show import preview as preview, show as show
 from ._simple import After as After, At as At, Delay as Delay, Every as Every, Manual as Manual
+from ._stepping import stepped as stepped

@@ -85,37 +85,29 @@ class _OneSlot(BaseTrigger):
 
     _us: int
     _anchor: int | None
-    _due: int | None = attrs.field(eq=False)
-
-    def _set(self, us: int, anchor: datetime | str | None) -> None:
-        start = None if anchor is None else checked_instant(anchor, "anchor")
-        _set(self, "_us", us)
-        _set(self, "_anchor", start)
-        _set(self, "_due", None if start is None else start + us)
 
     def next_us(self, after: int) -> int | None:
-        due = self._due
-        if due is None:
+        anchor = self._anchor
+        if anchor is None:
             raise _no_anchor(self)
-        return due if after < due <= LAST_US else None
+        return due if after < (due := anchor + self._us) <= LAST_US else None
 
     def _parts(self) -> Parts:
         return (format_duration(self._us),), {} if self._anchor is None else {"anchor": iso_us(self._anchor)}
 
     def _bind(self, start_us: int, tz: str) -> Self:
-        return self if self._due is not None else self._anchored(start_us)
+        return self if self._anchor is not None else self._anchored(start_us)
 
     def _is_bound(self) -> bool:
-        return self._due is not None
+        return self._anchor is not None
 
     def _moved(self, delta_us: int) -> Self:
         return self if self._anchor is None else self._anchored(self._anchor + delta_us)
 
     def _anchored(self, us: int) -> Self:
-        new = _new(type(self))
-        _set(new, "_us", self._us)
-        _set(new, "_anchor", us)
-        _set(new, "_due", us + self._us)
+        new = _new(self.__class__)
+        _set_us(new, self._us)
+        _set_anchor(new, us)
         return new
 
     def _is_elapsed(self) -> bool:
@@ -127,6 +119,11 @@ class _OneSlot(BaseTrigger):
 
     def _count_us(self, after: int, until: int) -> int | None:
         return int(self._last_us(after, until) is not None)
+
+
+# Of every job that is scheduled one of these is made, or two: by the slots themselves it takes half the time.
+_set_us: Final = vars(_OneSlot)["_us"].__set__
+_set_anchor: Final = vars(_OneSlot)["_anchor"].__set__
 
 
 @final
@@ -161,8 +158,9 @@ class After(_OneSlot):
         seconds: float = 0,
         anchor: datetime | str | None = None,
     ) -> None:
-        us = duration_us("delay", delay, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        self._set(us, anchor)
+        us = duration_us("delay", delay, weeks, days, hours, minutes, seconds)
+        _set_us(self, us)
+        _set_anchor(self, None if anchor is None else checked_instant(anchor, "anchor"))
 
     @property
     def delay(self) -> timedelta:
@@ -202,12 +200,13 @@ class Delay(_OneSlot):
         seconds: float = 0,
         anchor: datetime | str | None = None,
     ) -> None:
-        us = duration_us("delay", delay, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        us = duration_us("delay", delay, weeks, days, hours, minutes, seconds)
         if us < 1_000:
             raise ValueError(
                 f"delay must be at least 1 ms, not {format_duration(us)}: give for example Delay(seconds=1)"
             )
-        self._set(us, anchor)
+        _set_us(self, us)
+        _set_anchor(self, None if anchor is None else checked_instant(anchor, "anchor"))
 
     @property
     def delay(self) -> timedelta:
@@ -260,7 +259,7 @@ class Every(BaseTrigger):
         end: datetime | str | None = None,
         anchor: datetime | str | None = None,
     ) -> None:
-        us = duration_us("period", period, weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        us = duration_us("period", period, weeks, days, hours, minutes, seconds)
         if us < 1_000:
             raise ValueError(
                 f"period must be at least 1 ms, not {format_duration(us)}: give for example Every(seconds=1)"

@@ -1,0 +1,67 @@
+"""A trigger of both kinds, and a wall clock that is set: no slot is lost, and none is named twice."""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from trioschedule.triggers import After, Cron, Daily, Every, bind, next_us, stepped
+
+US = 1_000_000
+HOUR = 3600 * US
+NOON = 1_900_000_800 * US  # 2030-03-17T12:00 in UTC
+
+elapsed = st.one_of(
+    st.builds(Every, minutes=st.integers(1, 200)),
+    st.builds(After, minutes=st.integers(0, 600)),
+    st.builds(lambda a, b: Every(minutes=a) | Every(minutes=b), st.integers(20, 90), st.integers(20, 90)),
+)
+calendar = st.sampled_from(
+    [Daily("11:30", "13:00"), Cron("*/20 * * * *"), Every(minutes=45, start="2030-01-01T00:00Z")]
+)
+
+
+def slots(trigger, after, until):
+    found = []
+    while (after := next_us(trigger, after)) is not None and after <= until:
+        found.append(after)
+    return found
+
+
+@given(elapsed, calendar, st.integers(0, 300), st.integers(-400, 400).filter(bool))
+def test_every_slot_that_was_not_decided_comes_once(moving, still, minutes, delta):
+    moving, still = bind(moving, NOON, "UTC"), bind(still, NOON, "UTC")
+    now, delta = NOON + minutes * 60 * US, delta * 60 * US
+    due = next_us(moving | still, now)
+    changed, after = stepped(moving | still, delta, due)
+    until = due + 12 * HOUR
+    expected = {slot + delta for slot in slots(moving, due - 1, until)} | set(slots(still, due - 1, until))
+    assert slots(changed, after, until - abs(delta)) == sorted(slot for slot in expected if slot <= until - abs(delta))
+
+
+@given(elapsed, calendar, st.lists(st.integers(-90, 90).filter(bool), min_size=2, max_size=6))
+def test_steps_follow_one_another(moving, still, deltas):
+    """As many steps as you like: the trigger does not grow, and the rhythm stays that of the first one."""
+    moving, still = bind(moving, NOON, "UTC"), bind(still, NOON, "UTC")
+    trigger, shift, served = moving | still, 0, next_us(moving | still, NOON)
+    for minutes in deltas:
+        delta = minutes * 60 * US
+        changed, after = stepped(trigger, delta, served)
+        shift += delta
+        trigger = changed
+        upcoming = next_us(trigger, after)
+        assert upcoming - shift in slots(moving, NOON - 1, NOON + 48 * HOUR) or upcoming in slots(
+            still, NOON - 1, NOON + 48 * HOUR
+        )
+        served = upcoming
+    assert len(repr(trigger)) < len(repr(moving | still)) + 200
+
+
+def test_a_trigger_of_one_kind_is_moved_or_left():
+    every, daily = bind(Every(hours=1), NOON, "UTC"), Daily("12:00", tz="UTC")
+    assert stepped(daily, HOUR, NOON + 24 * HOUR) == (daily, NOON + 24 * HOUR - 1)
+    assert stepped(every, HOUR, NOON + HOUR) == (bind(Every(hours=1), NOON + HOUR, "UTC"), NOON + 2 * HOUR - 1)
+
+
+def test_what_has_nothing_left_ends():
+    once = bind(After(minutes=5), NOON, "UTC") & bind(Every(minutes=5, start="2030-01-01T00:00Z"), NOON, "UTC")
+    assert stepped(once, HOUR, NOON + HOUR) == (None, NOON + HOUR - 1)

@@ -1,0 +1,163 @@
+"""Changing jobs by fields or by a callable: everything is checked, for all of them, and only then changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from . import events
+from ._checks import positive_number, whole_number
+from ._errors import DuplicateJobError, JobDoneError
+from ._functions import check_call, check_place, refuse_awaitable, unwrap
+from ._identity import unique_key
+from ._intake import check_queue, key_holder, timed
+from ._ledger import Ledger
+from ._records import ACTIVE, JobRecord, RunKind, RunStatus
+from ._spec import Options, Retry, checked_options
+from ._time import US, from_us, instant_us
+from .triggers import At, Delay, check_trigger, is_one_shot, zone_of
+
+_SPECIAL: Final = frozenset(
+    {"args", "max_attempts", "scheduled_at", "scheduled_in", "schedule_in", "function", "trigger"}
+)
+_FIXED: Final = frozenset({"name", "group", "if_exists", "unique"})
+_OPTIONS: Final = frozenset(field.name for field in attrs.fields(Options)) - _FIXED
+
+
+@attrs.frozen
+class _Change:
+    """A checked update of one job, ready to be applied."""
+
+    fields: tuple[str, ...]
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    options: Options
+    trigger: Any = None
+    due: int | None = None
+    run_at: int | None = None
+    key: Hashable | None = None
+
+
+def update(ledger: Ledger, jobs: Sequence[JobRecord], changes: Any, now: int) -> None:
+    """Change jobs by a mapping or a callable; all is validated before anything changes."""
+    checked = [_checked(ledger, job, changes, now) for job in jobs]
+    keys = [change.key for change in checked if change.key is not None]
+    if len(set(keys)) < len(keys):
+        raise DuplicateJobError("update: it would give the same unique key to two of these jobs")
+    for job, change in zip(jobs, checked, strict=True):
+        _apply(ledger, job, change, now)
+
+
+def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
+    if callable(changes):
+        changes = changes(ledger.handle(job))
+        if hasattr(changes, "__await__"):
+            refuse_awaitable("update(callable)", changes)
+    if not isinstance(changes, Mapping):
+        raise TypeError(f"update takes a mapping of changes or a callable (job) -> mapping, not {changes!r}")
+    if fixed := sorted(_FIXED & changes.keys()):
+        raise ValueError(f"update cannot change {', '.join(fixed)}: schedule another job instead")
+    if unknown := sorted(map(repr, changes.keys() - _OPTIONS - _SPECIAL)):
+        raise TypeError(
+            f"update: unknown field {', '.join(unknown)}; known are {', '.join(sorted(_OPTIONS | _SPECIAL))}"
+        )
+    options = checked_options({name: value for name, value in changes.items() if name in _OPTIONS}, job.options)
+    if "max_attempts" in changes:
+        attempts = whole_number("max_attempts", changes["max_attempts"], 1)
+        options = attrs.evolve(options, retry=attrs.evolve(options.retry or Retry(), attempts=attempts))
+    if "queue" in changes:
+        check_queue(ledger, options.queue)
+    fn, args, kwargs = job.fn, job.args, job.kwargs
+    if "args" in changes:
+        if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
+            raise TypeError(f"args must be a tuple of arguments, not {changes['args']!r}")
+        args = tuple(changes["args"])
+    if "function" in changes:
+        fn, extra, given = unwrap(changes["function"], ())
+        args, kwargs = extra + args, given or kwargs
+    check_call(fn, args, kwargs)
+    check_place(options.run_in, fn)
+    trigger, due, run_at = _checked_time(ledger, job, changes, now)
+    key = None
+    if options.unique is not None and not job.is_over:
+        key = unique_key(options.unique, attrs.evolve(job, fn=fn, args=args, kwargs=kwargs, options=options))
+        rival = key_holder(ledger, key, options.unique, now)
+        if rival is not None and rival is not job:
+            raise DuplicateJobError(f"update: job {rival.label!r} holds the unique key that {job.label!r} would get")
+    return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at, key)
+
+
+def _checked_time(
+    ledger: Ledger, job: JobRecord, changes: Mapping[str, Any], now: int
+) -> tuple[Any, int | None, int | None]:
+    """The new trigger with its first slot, or the new time of a one-shot's next attempt."""
+    given = [name for name in ("trigger", "scheduled_at", "scheduled_in", "schedule_in") if name in changes]
+    if not given:
+        return None, None, None
+    if len(given) > 1:
+        raise ValueError(f"update: give one of {', '.join(given)}, not {len(given)}")
+    name, value = given[0], changes[given[0]]
+    if job.is_over or job.ending is not None:
+        raise JobDoneError(
+            f"update: job {job.label!r} is over or ending, so {name} has no effect; retry() opens it again"
+        )
+    if name == "trigger":
+        check_trigger(value)
+        return *timed(value, now, ledger.tz), None
+    if not is_one_shot(job.trigger):
+        raise ValueError(
+            f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger="
+        )
+    if any(run.status in ACTIVE for run in job.live):
+        raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
+    when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
+    if any(run.started_at is not None for run in job.live):
+        return None, None, when
+    trigger = At(from_us(when), tz=zone_of(job.trigger))
+    return trigger, when, None
+
+
+def _in(name: str, value: object) -> int:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return round(positive_number(name, value, zero=True) * US)
+
+
+def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
+    if job.name is None and change.fn is not job.fn:
+        ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
+    was_exhausted = job.is_exhausted
+    job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
+    if change.key is not None:
+        ledger.store.hold_key(job, change.key)
+    keeps_its_run = False
+    stays_one_shot = change.due is not None and is_one_shot(job.trigger) and is_one_shot(change.trigger)
+    for run in job.live:
+        if change.run_at is not None:
+            run.ready_at = change.run_at
+            ledger.store.move_run(run, RunStatus.RETRYING)
+        elif run.status is RunStatus.DUE and run.started_at is None:
+            # It follows the update. A one-shot that is put off gets another run then; one for now keeps this one.
+            if stays_one_shot and change.due is not None and run.kind is not RunKind.MANUAL:
+                if change.due > now:
+                    ledger.withdraw(run, "rescheduled before it started", now)
+                    continue
+                keeps_its_run = True
+            run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
+            run.attempts = change.options.attempts
+            ledger.store.requeue(run, change.options)
+    if change.trigger is not None:
+        job.trigger, job.version = change.trigger, job.version + 1
+        # A Delay that is given while a run is live counts from its end.
+        waits = keeps_its_run or (type(change.trigger) is Delay and job.live)
+        ledger.retime(job, None if waits else change.due)
+    if {"max_runs", "trigger"} & set(change.fields) and not job.is_over:
+        ledger.replan(job, now, was_exhausted=was_exhausted)
+    if "jitter" in change.fields and job.next_due is not None:
+        ledger.retime(job, job.next_due)
+    if ledger.listening:
+        ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))
