@@ -6,9 +6,14 @@ from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser as MarkdownBlocks
 from sybil.parsers.rest import CodeBlockParser as RestBlocks, DocTestParser
 
-from tests.docs_support import run_block
+from tests.docs_support import check_failure, run_block
 
 pytest_collect_file = Sybil(
-    parsers=[RestBlocks("python", run_block), MarkdownBlocks("python", run_block), DocTestParser()],
+    parsers=[
+        RestBlocks("python", run_block),
+        RestBlocks("text", check_failure),
+        MarkdownBlocks("python", run_block),
+        DocTestParser(),
+    ],
     patterns=["README.md", "docs/*.rst"],
 ).pytest()

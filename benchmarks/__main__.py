@@ -6,11 +6,13 @@ import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from benchmarks.report import as_rst, as_text
 from benchmarks.rounds import ROOT, Results, collect
-from benchmarks.suite import CONTESTANTS, FULL, QUICK, measurements
+from benchmarks.suite import CONTESTANTS, FULL, QUICK
+from benchmarks.suites import SUITES
 
 DESCRIPTION = """\
 How fast trioschedule is, measured side by side with Trio alone and with other schedulers.
@@ -19,6 +21,7 @@ How fast trioschedule is, measured side by side with Trio alone and with other s
   python -m benchmarks memory --quick       two small rounds, about two minutes: does it work, roughly how fast
   python -m benchmarks memory --json r.json --rst docs/_generated/benchmarks.txt
                                             the full set: five rounds
+  python -m benchmarks time                 schedules that run for years: half a minute
   python -m benchmarks show r.json          print the tables of an earlier run
 
 Every contestant runs in fresh processes, in turn, round after round, so that what disturbs the machine disturbs
@@ -31,20 +34,28 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("env", help="make the peers' environments .bench-venv and .bench-venv-aps4")
-    memory = commands.add_parser("memory", help="measure jobs in memory, and cron")
-    memory.add_argument("--rounds", type=_positive, metavar="N", help="rounds (default: 5, with --quick 2)")
-    memory.add_argument("--quick", action="store_true", help="fewer jobs and rounds")
-    memory.add_argument(
-        "--only", metavar="NAME,…", help="only these measurements: " + ", ".join(_names()), type=_names_of
-    )
-    who = ", ".join(CONTESTANTS)
-    memory.add_argument("--who", metavar="NAME,…", help=f"only these contestants: {who}", type=_contestants_of)
+    for name, suite in SUITES.items():
+        _add_suite(commands.add_parser(name, help=suite.about), name)
     show = commands.add_parser("show", help="print the tables of what --json wrote")
     show.add_argument("results", type=Path, metavar="FILE", help="what --json wrote")
-    for command in (memory, show):
-        command.add_argument("--rst", type=Path, metavar="FILE", help="write the tables for the documentation")
-    memory.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
+    _add_rst(show)
     return top
+
+
+def _add_suite(command: argparse.ArgumentParser, suite: str) -> None:
+    command.add_argument("--rounds", type=_positive, metavar="N", help="rounds (default: 5, with --quick 2)")
+    command.add_argument("--quick", action="store_true", help="fewer jobs and rounds")
+    names = _names(suite)
+    only = "only these measurements: " + ", ".join(names)
+    command.add_argument("--only", metavar="NAME,…", help=only, type=partial(_some_of, names))
+    who = ", ".join(CONTESTANTS)
+    command.add_argument("--who", metavar="NAME,…", help=f"only these contestants: {who}", type=_contestants_of)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
+    _add_rst(command)
+
+
+def _add_rst(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rst", type=Path, metavar="FILE", help="write the tables for the documentation")
 
 
 def _positive(text: str) -> int:
@@ -54,8 +65,8 @@ def _positive(text: str) -> int:
     return number
 
 
-def _names() -> list[str]:
-    return list(dict.fromkeys(one.measure for one in measurements(FULL)))
+def _names(suite: str) -> list[str]:
+    return list(dict.fromkeys(one.measure for one in SUITES[suite].measurements(FULL)))
 
 
 def _some_of(known: list[str], text: str) -> list[str]:
@@ -63,10 +74,6 @@ def _some_of(known: list[str], text: str) -> list[str]:
     if unknown := [one for one in asked if one not in known]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(known)}")
     return asked
-
-
-def _names_of(text: str) -> list[str]:
-    return _some_of(_names(), text)
 
 
 def _contestants_of(text: str) -> list[str]:
@@ -82,9 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
         results = Results.load(asked.results)
     else:
         size = QUICK if asked.quick else FULL
-        chosen = [one for one in measurements(size) if asked.only is None or one.measure in asked.only]
-        results = collect(chosen, rounds=asked.rounds or (2 if asked.quick else 5), who=asked.who or CONTESTANTS)
-        results.is_quick = asked.quick
+        every = SUITES[asked.command].measurements(size)
+        chosen = [one for one in every if asked.only is None or one.measure in asked.only]
+        taking_part = asked.who or sorted({key for one in every for key in one.who}, key=list(CONTESTANTS).index)
+        results = collect(chosen, rounds=asked.rounds or (2 if asked.quick else 5), who=taking_part)
+        results.suite, results.is_quick = asked.command, asked.quick
         if asked.json is not None:
             results.save(asked.json)
     print(as_text(results))

@@ -72,7 +72,12 @@ def measure(contestant: Contestant, measurement: Measurement) -> tuple[dict[str,
     """Run one worker: what it printed, or None and what went wrong."""
     python = interpreter(contestant)
     assert python is not None
-    arguments = [contestant.module, measurement.measure, str(measurement.jobs), str(measurement.seconds)]
+    arguments = [
+        measurement.module or contestant.module,
+        measurement.measure,
+        str(measurement.jobs),
+        str(measurement.seconds),
+    ]
     command = [python, "-m", "benchmarks.worker", *arguments]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -35,12 +35,16 @@ CONTESTANTS = {
 
 @attrs.frozen
 class Measurement:
-    """One function of the contestants, called in fresh processes: ``measure(Load(jobs, seconds))``."""
+    """One function of the contestants, called in fresh processes: ``measure(Load(jobs, seconds))``.
+
+    It is in `module`; in that of the contestant, if nothing is given.
+    """
 
     measure: str
     jobs: int
     who: tuple[str, ...]
     seconds: float = 0
+    module: str | None = None
 
 
 @attrs.frozen
@@ -57,11 +61,13 @@ class Goal:
     """What a row has to come to. All ratios are medians of the ratios within each round.
 
     Exactly one of `peer` (compare with it), `base` (compare with another number of ours) or neither (an absolute).
+    `than` says what `base` is; its size, if nothing is given.
     """
 
     limit: float
     peer: str | None = None
     base: Cell | None = None
+    than: str | None = None
     at_least: bool = False  # True: `peer` needs `limit` times what we need, or more.
 
 

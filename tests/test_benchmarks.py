@@ -9,10 +9,11 @@ import json
 
 import pytest
 
-from benchmarks import __main__ as command_line, floor, ours
+from benchmarks import __main__ as command_line, floor, ours, years
 from benchmarks.report import as_rst, as_text, judge, shown
 from benchmarks.rounds import Results, collect
-from benchmarks.suite import FULL, QUICK, Cell, Measurement, Row, at_most, faster, flat, measurements, tables, within
+from benchmarks.suite import FULL, QUICK, Cell, Goal, Measurement, Row, at_most, faster, flat, tables, within
+from benchmarks.suites import SUITES
 from benchmarks.tools import Load
 
 ADD = Cell("singly", 10, "add")
@@ -54,10 +55,20 @@ def test_cron_gives_every_number_that_the_table_shows():
     assert {row.cell.key for row in cron.rows} <= set(ours.cron(Load(1)))
 
 
+@pytest.mark.parametrize("measure", ["year", "decade", "simulated", "with_policies"])
+def test_each_measurement_of_years_gives_its_number(measure):
+    assert set(getattr(years, measure)(Load(20))) == {"seconds"}
+
+
+def test_laws_are_measured():
+    assert set(years.laws(Load(1))) == {"daily", "cron"}
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 @pytest.mark.parametrize("size", [FULL, QUICK])
-def test_every_number_of_a_table_and_of_its_goals_is_measured(size):
-    measured = {(one.measure, one.jobs): one.who for one in measurements(size)}
-    for table in tables(size):
+def test_every_number_of_a_table_and_of_its_goals_is_measured(size, suite):
+    measured = {(one.measure, one.jobs): one.who for one in suite.measurements(size)}
+    for table in suite.tables(size):
         for row in table.rows:
             takers = measured[row.cell.measure, row.cell.jobs]
             assert set(takers) & set(table.columns)
@@ -106,6 +117,7 @@ def test_ratios_are_medians_of_the_ratios_within_each_round():
         (at_most(20), "≤ 20 µs: 20.0 ✓"),
         (at_most(19), "≤ 19 µs: 20.0 ✗"),
         (flat(ADD), "≤ 1.25× that of 10: 1.00 ✓"),
+        (Goal(1, base=ADD, than="the first ten"), "≤ 1× the first ten: 1.00 ✓"),
         (faster("aps3", 2), "≥ 2× APScheduler 3: not measured"),
     ],
 )

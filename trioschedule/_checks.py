@@ -19,6 +19,15 @@ def positive_number(name: str, value: object, *, zero: bool = False) -> float:
     return value
 
 
+def finite_number(name: str, value: object) -> float:
+    """Seconds, or another unit, to either side."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not math.isfinite(value) or abs(value) > 1e10:
+        raise ValueError(f"{name} must be finite and at most 1e10 to either side, not {value!r}")
+    return value
+
+
 def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, not {value!r}")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final, Protocol, final
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import trio
 from trio.abc import Clock
@@ -43,7 +43,8 @@ class Calendar:
 
     def __init__(self, offset: int) -> None:
         self.offset: int = offset
-        self.followers: WeakSet[Follower] = WeakSet()
+        # A set with an order: who hears first may act first, and a test has to go the same way each time.
+        self.followers: WeakKeyDictionary[Follower, None] = WeakKeyDictionary()
 
     @classmethod
     def of(cls, clock: Clock, os_time: Callable[[], float] = time.time) -> Calendar:
@@ -72,7 +73,7 @@ class WallClock:
         self.on_step: Callable[[int], object] | None = None
         if self.is_virtual:
             calendar = Calendar.of(self._clock, os_time)
-            calendar.followers.add(self)
+            calendar.followers[self] = None
             self._offset = calendar.offset
         else:
             self._offset = round(os_time() * US) - round(self._clock.current_time() * US)

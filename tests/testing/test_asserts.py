@@ -7,7 +7,21 @@ from functools import partial
 import pytest
 import trio
 
-from trioschedule import Abort, After, At, Every, JobCancelledError, Manual, Retry, RunStatus, Snooze, current_run
+from trioschedule import (
+    Abort,
+    After,
+    At,
+    Every,
+    JobCancelledError,
+    JobNotCompletedError,
+    Manual,
+    Retention,
+    Retry,
+    RunStatus,
+    Snooze,
+    current_run,
+    open_scheduler,
+)
 from trioschedule.testing import Drained, assert_ran, assert_scheduled, drain, perform, refute_scheduled
 
 
@@ -132,3 +146,40 @@ async def test_perform_of_what_gives_up(autojump_clock):
 
     with pytest.raises(JobCancelledError, match="not today"):
         await perform(gives_up)
+
+
+async def test_history_that_was_forgotten_is_spoken_of(autojump_clock):
+    async with open_scheduler(retention=Retention(count=0)) as scheduler:
+        job = await scheduler.schedule(Every(hours=1), greet, "Ada")
+        await trio.sleep(400 * 3600 + 1)
+        kept = len(await job.runs(limit=1000))
+        with pytest.raises(
+            AssertionError, match=rf"found {kept}.*\n(.*\n)*  and {400 - kept} earlier ones that are forg"
+        ):
+            await assert_ran(job, times=400)
+
+
+async def test_the_scheduler_of_the_fixture_forgets_nothing(scheduler):
+    job = await scheduler.schedule(Every(hours=1), greet, "Ada")
+    await trio.sleep(1500 * 3600 + 1)
+    await assert_ran(job, times=1500)
+
+
+async def test_a_wrong_argument_is_named(scheduler):
+    job = await scheduler.schedule(Every(hours=1), greet, "Ada", tags={"eu"})
+    with pytest.raises(ValueError, match=r"status must be one of 'due', .*'succeeded', .*not 'suceeded'"):
+        await assert_ran(job, status="suceeded")
+    with pytest.raises(TypeError, match=r"args must be a collection such as \['Ada'\], not 'Ada'"):
+        await assert_scheduled(scheduler, args="Ada")
+    with pytest.raises(TypeError, match=r"tags must be a collection such as \['eu'\], not 'eu'"):
+        await refute_scheduled(scheduler, tags="eu")
+
+
+async def test_perform_raises_the_exception_itself_though_the_job_escalates(autojump_clock):
+    with pytest.raises(LookupError, match="nobody is there"):
+        await perform(fail, escalate=True)
+
+
+async def test_perform_of_what_is_not_run(autojump_clock):
+    with pytest.raises(JobNotCompletedError, match=r"where\(\) said no"):
+        await perform(fail, where=lambda job: False)

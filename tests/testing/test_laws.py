@@ -146,6 +146,64 @@ def test_a_broken_law_is_named(fault, law):
     assert caught.value.moment is not None
 
 
+def test_a_trigger_that_always_raises_breaks_a_law_too():
+    class Raises(Hourly):
+        def next_after(self, moment):
+            raise LookupError("no data")
+
+    with pytest.raises(LawViolation) as caught:
+        check_trigger_laws(Raises())
+    assert (caught.value.law, caught.value.actual) == ("answers", "LookupError: no data")
+
+
+def test_what_lies_past_all_calendars_is_no_slot_for_us_and_breaks_no_law():
+    class Doomsday(Hourly):
+        def next_after(self, moment):
+            end = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+            return end if moment < end else None
+
+    check_trigger_laws(Doomsday())
+
+
+class HalfPastTwo:
+    """A common mistake: a day is added to a local time, so in March the slot moves while one waits for it."""
+
+    tz = zoneinfo.ZoneInfo("Europe/Berlin")
+
+    def next_after(self, moment):
+        local = moment.astimezone(self.tz)
+        due = local.replace(hour=2, minute=30, second=0, microsecond=0)
+        return due if due > local else due + dt.timedelta(days=1)
+
+    def __repr__(self):
+        return "HalfPastTwo()"
+
+
+def test_the_zone_of_a_foreign_part_is_looked_at_too():
+    """A union answers in UTC; what its part answers in is the zone whose changes matter."""
+    for trigger in (HalfPastTwo(), Every(hours=7) | HalfPastTwo()):
+        with pytest.raises(LawViolation) as caught:
+            check_trigger_laws(trigger)
+        assert isinstance(caught.value.trigger, HalfPastTwo)
+        assert caught.value.moment.month == 3
+
+
+def test_questions_in_a_zone_are_datetimes_that_can_be_added_to():
+    """A pendulum value in a zone of the standard library loses it when a timedelta is added: no trigger's fault."""
+
+    class NextSecond(Hourly):
+        def next_after(self, moment):
+            assert moment.tzinfo is not None
+            later = moment.replace(microsecond=0) + dt.timedelta(seconds=1)
+            assert later.tzinfo is not None
+            return later.astimezone(dt.UTC)
+
+    with pytest.raises(LawViolation) as caught:
+        check_trigger_laws(NextSecond())
+    # It adds on the wall: what that shows before a gap is followed by what it skips.
+    assert caught.value.law == "zone"
+
+
 def test_threads_that_disturb_each_other_are_found():
     class Shared(Hourly):
         """Keeps where it is in an attribute, as croniter does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from tests.testing.faults import MACHINE_FAULTS, planted
 from tests.triggers.helpers import examples
-from trioschedule import Every
+from trioschedule import After, Every, JobDoneError
 from trioschedule.testing import SchedulerMachine
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.rst"
@@ -184,4 +185,123 @@ def test_a_scheduler_that_breaks_is_reported():
     with pytest.raises(BaseExceptionGroup) as caught:
         machine.advance(1.0)
     assert caught.group_contains(LookupError, match="the last straw")
+    machine.teardown()
+
+
+def test_an_example_that_was_printed_goes_the_same_way_by_hand():
+    """Trio deals tasks that are ready together at random, which hypothesis sees to only for its own examples."""
+
+    class Orders(SchedulerMachine):
+        adds_jobs = False
+
+        async def set_up(self, scheduler):
+            self.order = []
+            for number in range(6):
+                await scheduler.schedule(Every(seconds=10), self.note, number)
+
+        async def note(self, number):
+            await trio.lowlevel.checkpoint()
+            self.order.append(number)
+
+    orders = set()
+
+    def play(number):
+        machine = Orders()
+        machine.open()
+        machine.advance(61.0)
+        orders.add(tuple(machine.order))
+        machine.teardown()
+
+    for number in range(5):
+        play(number)
+    settings(ENOUGH, max_examples=5)(given(number=st.integers())(play))()
+    assert len(orders) == 1
+
+
+@pytest.mark.parametrize("queues", [{"mail": 5}, {"narrow": 2}, {"default": 3, "narrow": None}, {}, None])
+def test_queues_of_a_subclass_stand_beside_our_own(queues):
+    class Queues(SchedulerMachine):
+        options: ClassVar = {"queues": queues}
+
+    run_state_machine_as_test(Queues, settings=settings(ENOUGH, max_examples=15, stateful_step_count=10))
+
+
+def test_a_job_that_a_subclass_deletes_is_no_longer_checked():
+    class Deletes(SchedulerMachine):
+        @rule(which=st.integers(0, 7))
+        def delete(self, which):
+            if self.jobs:
+                self.call(self.jobs[which % len(self.jobs)].delete)
+
+    run_state_machine_as_test(Deletes, settings=settings(ENOUGH, max_examples=60, stateful_step_count=10))
+
+
+def test_a_job_that_a_subclass_changes_is_checked_for_what_it_was_not():
+    class Changes(SchedulerMachine):
+        @rule(
+            which=st.integers(0, 7),
+            change=st.sampled_from([
+                {"trigger": Every(minutes=1, start="2030-03-30T23:30:00+00:00")},
+                {"overlap": "skip"}, {"overlap": "allow"}, {"max_runs": 1},
+            ]),
+        )  # fmt: skip
+        def change(self, which, change):
+            if self.jobs:
+                job = self.jobs[which % len(self.jobs)]
+                with contextlib.suppress(JobDoneError):
+                    self.call(job.update, change)
+
+    machine = Changes()
+    machine.open()
+    machine.add_jobs([(After(seconds=0), {}, "returns", 1.0)])
+    machine.change(0, {"trigger": Every(minutes=10, start="2030-03-30T23:30:00+00:00")})
+    machine.keeps_its_promises()  # The slot of 23:30 is one of both triggers.
+    machine.teardown()
+    run_state_machine_as_test(Changes, settings=settings(ENOUGH, max_examples=60, stateful_step_count=10))
+
+
+def test_a_run_behind_more_than_a_thousand_skipped_slots_is_seen():
+    machine = SchedulerMachine()
+    machine.open()
+    machine.add_jobs([(Every(seconds=1), {}, "returns", 4000.0)])
+    machine.advance(1100.0)
+    machine.keeps_its_promises()
+    machine.teardown()
+
+
+def test_jobs_are_watched_from_set_up_on():
+    class Watches(SchedulerMachine):
+        adds_jobs = False
+
+        async def set_up(self, scheduler):
+            self.watch(await scheduler.schedule(Every(seconds=10), trio.sleep, 1))
+
+    machine = Watches()
+    machine.open()
+    [job] = machine.jobs
+    machine.crash()
+    machine.keeps_its_promises()
+    [again] = machine.jobs
+    assert again != job
+    machine.teardown()
+
+
+def test_what_would_wait_for_itself_is_refused():
+    class Calls(SchedulerMachine):
+        async def set_up(self, scheduler):
+            self.call(trio.sleep, 0)
+
+    machine = Calls()
+    with pytest.raises(RuntimeError, match="are for rules and invariants: here, await"):
+        machine.open()
+    machine.teardown()
+
+
+def test_options_that_do_not_exist_are_reported_as_such():
+    class Misspelt(SchedulerMachine):
+        options: ClassVar = {"zone": "UTC"}
+
+    machine = Misspelt()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'zone'"):
+        machine.open()
     machine.teardown()

@@ -104,3 +104,87 @@ def test_the_core_imports_neither_pytest_nor_hypothesis_and_the_kit_no_hypothesi
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert output.split() == ["set()", "False"]
+
+
+def test_a_test_of_hypothesis_is_told_to_make_its_own_clock(run):
+    """pytest-trio runs each example on a real clock, whatever the fixtures say: an hour would really pass."""
+    result = run(
+        """
+        import trio
+        from hypothesis import HealthCheck, given, settings, strategies as st
+        from trioschedule.testing import VirtualTime
+
+        shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=2)
+
+        @shared
+        @given(hours=st.integers(1, 9))
+        async def test_refused(virtual_time, hours):
+            await trio.sleep(hours * 3600)
+
+        @given(hours=st.integers(1, 9))
+        def test_on_a_clock_of_its_own(hours):
+            trio.run(trio.sleep, hours * 3600, clock=VirtualTime().clock)
+        """,
+        ini="trio_mode = true",
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*let the test be a plain `def`*clock=VirtualTime().clock)*"])
+
+
+def test_beside_anyio_a_backend_without_the_clock_is_refused(run):
+    result = run(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.anyio
+
+        async def test_time(virtual_time):
+            await virtual_time.sleep_until("2031-01-01T00:00Z")
+
+        async def test_scheduler(scheduler):
+            assert scheduler.now().year == 2030
+        """,
+        options=("-p", "no:trio", "-rN"),
+    )
+    # Each on asyncio and on Trio's real clock.
+    result.assert_outcomes(failed=2, errors=2)
+    text = result.stdout.str()
+    assert text.count('return "trio", {"clock": virtual_time.clock}') == 4
+    assert "bad yield" not in text
+
+
+def test_what_fails_in_a_test_with_a_scheduler_is_shown_as_itself(run):
+    result = run(
+        """
+        import pytest, trio
+        from trioschedule import After, Every
+
+        async def fail():
+            assert 1 == 2, "in the job"
+
+        async def test_beside_a_job(scheduler):
+            await scheduler.schedule(Every(hours=1), trio.sleep, 1)
+            assert 1 == 2, "in the test"
+
+        async def test_escalated(scheduler):
+            await scheduler.schedule(After(seconds=1), fail, escalate=True)
+            await trio.sleep(5)
+
+        async def test_skipped(scheduler):
+            pytest.skip("not today")
+        """,
+        ini="trio_mode = true",
+    )
+    result.assert_outcomes(failed=2, skipped=1)
+    assert "ExceptionGroup" not in result.stdout.str()
+
+
+def test_the_kit_does_without_the_plugin_and_without_pytest():
+    code = (
+        "import sys; sys.modules['pytest'] = sys.modules['hypothesis'] = None;"
+        "import trio; from trioschedule import Every; from trioschedule.testing import VirtualTime, perform, simulate;"
+        "print(trio.run(perform, sum, (1, 2), clock=VirtualTime().clock),"
+        " len(simulate(Every(hours=1), '2030-01-01T00:00Z', '2030-01-02T00:00Z')))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output.split() == ["3", "23"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import pendulum
 import pytest
 import trio
 from hypothesis import given, strategies as st
@@ -235,6 +236,25 @@ def test_a_timeline_is_text_and_json():
             "two of them overlap",
         ),
         (Manual(), {"clock_steps": [("2030-01-01T00:00Z", float("nan"))]}, ValueError, "clock_steps"),
+        (
+            Manual(),
+            {"clock_steps": [("2030-01-01T00:00Z", "5")]},
+            TypeError,
+            r"clock_steps \(seconds\) must be a number",
+        ),
+        (Manual(), {"clock_steps": ("2030-01-01T00:00Z", 5)}, TypeError, "clock_steps must be pairs such as"),
+        (Manual(), {"outages": "noon"}, TypeError, "outages must be pairs such as"),
+        (Manual(), {"outages": 5}, TypeError, "outages must be pairs such as"),
+        (
+            Every(hours=1),
+            {"durations": {"jbo": 5}},
+            ValueError,
+            r"durations must name jobs of the program \(job\), not 'jbo'",
+        ),
+        (Every(hours=1), {"outcomes": {"jbo": print}}, ValueError, "outcomes must name jobs of the program"),
+        (Every(hours=1), {"outcomes": LookupError()}, TypeError, "outcomes must be a function of the call"),
+        (Every(hours=1), {"outcomes": {"job": LookupError}}, TypeError, "outcomes must be a function of the call"),
+        (Every(hours=1), {"outcomes": lambda call: LookupError}, TypeError, "the class LookupError: call it"),
     ],
 )
 def test_a_wrong_argument_is_named(program, given_, error, named):
@@ -252,19 +272,113 @@ def test_a_clock_step_moves_intervals_and_not_the_hours_of_the_day():
     ]  # fmt: skip
 
 
-def test_a_year_of_hourly_jobs_is_the_same_in_the_real_scheduler():
+def test_a_year_of_hourly_jobs_in_the_real_scheduler_is_the_first_of_ten_simulated_ones():
+    """All 8,760 slots, of the real scheduler in virtual time; with the hours that Berlin skips and repeats."""
     virtual = VirtualTime("2030-01-01T00:30:00+00:00")
-    ran = []
+    hourly = Cron("0 * * * *", "Europe/Berlin")
 
-    async def work():
-        ran.append(current_run().due)
+    async def main():
+        async with open_scheduler(retention=Retention(age=1e10, count=10**6)) as scheduler:
+            job = await scheduler.schedule(hourly, trio.lowlevel.checkpoint)
+            await virtual.sleep_until("2031-01-01T00:00:30+00:00")
+            return [decision(run) for run in reversed(await job.runs(limit=10**6))]
+
+    def decision(run):
+        # Not the datetimes: one that Berlin shows twice equals none of another zone.
+        return run.due.timestamp(), run.started_at.timestamp(), run.finished_at.timestamp(), run.status, run.attempt
+
+    real = trio.run(main, clock=virtual.clock)
+    assert len(real) == 8760
+    decade = simulate(hourly, "2030-01-01T00:30:00+00:00", "2040-01-01T00:00:30+00:00")
+    assert len(decade) == 87_648
+    assert [decision(run) for run in decade.runs[:8760]] == real
+
+
+@pytest.mark.parametrize("misfire", ["last", "skip", "first", "all"])
+@pytest.mark.parametrize("grace", [None, 600])
+def test_it_decides_as_the_real_scheduler_after_outages(misfire, grace):
+    """What an outage is to the real one: the program is blocked, and its clock goes on."""
+    outages = [("2030-03-30T12:10:30Z", 1500), ("2030-03-30T13:00:00.5Z", 59), ("2030-03-30T14:00:00.5Z", 86_400)]
+    end = "2030-03-31T18:00:00.25+00:00"
+    specs = [
+        (Every(minutes=1), "every", {"overlap": "queue"}),
+        (Cron("*/20 * * * *"), "cron", {}),
+        (Delay(minutes=7), "delay", {}),
+        (At("2030-03-30T12:20Z"), "at", {}),
+        (Daily("13:00:30"), "daily", {"max_runs": 1}),
+        (Every(minutes=5), "fails", {"retry": Retry(attempts=2, backoff=exponential(base=61, jitter=0))}),
+    ]
+    options = {"misfire": misfire, "misfire_grace": grace, "max_catch_up": 4}
+
+    def decisions(runs):
+        rows = [
+            (run.id, run.due, run.last_due, run.slots, run.status, run.started_at, run.finished_at, run.attempt,
+             run.reason)
+            for run in runs
+        ]  # fmt: skip
+        return sorted(rows, key=lambda row: row[0])
+
+    virtual = VirtualTime(START)
+
+    async def work(name):
+        if name == "fails":
+            raise LookupError
+
+    async def main():
+        async with open_scheduler(seed=5, retention=Retention(age=1e9, count=10**6)) as scheduler:
+            jobs = await scheduler.schedule_many(
+                [JobSpec(trigger, work, (name,), name=name, **options, **more) for trigger, name, more in specs]
+            )
+            for begin, seconds in outages:
+                await virtual.sleep_until(begin)
+                virtual.clock.jump(seconds)
+            await virtual.sleep_until(end)
+            return decisions([run for job in jobs for run in await job.runs(limit=10**6)])
+
+    real = trio.run(main, clock=virtual.clock)
+    timeline = simulate(
+        [JobSpec(trigger, print, name=name, **options, **more) for trigger, name, more in specs],
+        START, end, seed=5, outcomes={"fails": lambda call: LookupError()},
+        outages=[(begin, pendulum.parse(begin).add(seconds=seconds)) for begin, seconds in outages],
+    )  # fmt: skip
+
+    assert decisions(timeline) == real
+    assert len(timeline) > 100
+
+
+def test_a_failure_that_escalates_ends_the_program_here_and_there():
+    virtual = VirtualTime(START)
+
+    async def work(kind):
+        await trio.sleep(takes[kind])
+        if kind == "fails":
+            raise LookupError
+
+    specs = [
+        (After(minutes=3), "fails", True),
+        (Every(minutes=1), "every", False),
+        (At("2031-01-01T00:00Z"), "at", False),
+    ]
+    takes = {"fails": 100, "every": 70.5, "at": 0}
+    found = []
 
     async def main():
         async with open_scheduler() as scheduler:
-            await scheduler.schedule(Cron("0 * * * *"), work)
-            await virtual.sleep_until("2031-01-01T00:00:30+00:00")
+            for trigger, name, escalate in specs:
+                found.append(await scheduler.schedule(trigger, work, name, name=name, escalate=escalate))
+            await trio.sleep_forever()
 
-    trio.run(main, clock=virtual.clock)
-    assert len(ran) == 8760
-    year = simulate(Cron("0 * * * *"), "2030-01-01T00:30:00+00:00", "2031-01-01T00:00:30+00:00")
-    assert [run.due for run in year.ran] == ran
+    async def histories():
+        return [run for job in found for run in await job.runs(limit=100)]
+
+    with pytest.RaisesGroup(LookupError):
+        trio.run(main, clock=virtual.clock)
+    real = trio.run(histories, clock=virtual.clock)
+    timeline = simulate(
+        [JobSpec(trigger, print, name=name, escalate=escalate) for trigger, name, escalate in specs],
+        START, "2030-04-01T00:00Z", durations=takes, outcomes={"fails": lambda call: LookupError()},
+    )  # fmt: skip
+    assert {job.name: job.status for job in found} == timeline.statuses
+    assert {(run.id, run.due, run.status, run.reason) for run in real} == {
+        (run.id, run.due, run.status, run.reason) for run in timeline
+    }

@@ -21,6 +21,7 @@ from trioschedule._spec import checked_options
 from trioschedule.testing import strategies as ts
 from trioschedule.testing._law_subject import parts_of
 from trioschedule.testing._zones import AWKWARD_ZONES, Change, changes
+from trioschedule.testing.strategies._times import in_zone
 from trioschedule.triggers import from_json, is_bound, next_us, to_json
 
 HOUR = 3_600
@@ -325,6 +326,49 @@ def test_outages_are_short_and_long_and_shrink_to_none():
     assert (start, end) == (pendulum.datetime(2000, 1, 1), pendulum.datetime(2000, 1, 1, 0, 0, 1))
     with pytest.raises(ValueError, match="longest must be at least one second"):
         ts.outages(longest=dt.timedelta(0))
+
+
+# --- how they are shown -------------------------------------------------------------------------
+
+
+def shown(strategy, condition):
+    """What hypothesis prints of the simplest example."""
+
+    @settings(
+        max_examples=500, derandomize=True, database=None, print_blob=False, phases=[Phase.generate, Phase.shrink]
+    )  # fmt: skip
+    @given(strategy)
+    def fails(x):
+        assert not condition(x)
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    text = "".join(line.strip() for line in "".join(caught.value.__notes__).splitlines())
+    return text[text.index("x=") + 2 :].removesuffix(",)")
+
+
+def test_an_instant_is_shown_with_its_offset_and_its_zone():
+    """pendulum's repr does not tell the pass of a fold."""
+    text = shown(ts.instants("Europe/Berlin"), lambda moment: moment.fold)
+    assert text == "in_zone('2000-10-29T01:00:00+00:00', 'Europe/Berlin')"
+    again = eval(text, {"in_zone": in_zone})
+    assert (again.fold, again.isoformat()) == (1, "2000-10-29T02:00:00+01:00")
+
+
+def test_a_trigger_is_shown_as_what_makes_it():
+    text = shown(ts.triggers(), lambda trigger: isinstance(trigger, trioschedule.Daily) and trigger.fold == "both")
+    assert text == "Daily('00:00', tz='UTC', fold='both')"
+    assert eval(text, {"Daily": trioschedule.Daily}).fold == "both"
+
+
+def test_others_are_shown_as_their_values():
+    assert shown(ts.wall_times("Europe/Berlin", "gap"), bool) == "naive(2000, 3, 26, 2, 0, 0)"
+    assert shown(ts.outages(), bool) == (
+        "[(DateTime(2000, 1, 1, 0, 0, 0, tzinfo=Timezone('UTC')),"
+        "DateTime(2000, 1, 1, 0, 0, 1, tzinfo=Timezone('UTC')))]"
+    )
+    assert shown(ts.job_options(), lambda options: "priority" in options) == "{'priority': 0}"
+    assert shown(ts.command_sequences(), lambda sequence: commands.RunNow("red") in sequence) == "[RunNow('red')]"
 
 
 # --- all of them ---------------------------------------------------------------------------------

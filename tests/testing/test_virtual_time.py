@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from trioschedule import After, At, Daily, Every, open_scheduler
+from trioschedule._clock import Calendar
 from trioschedule.testing import VirtualTime
 
 
@@ -156,8 +157,44 @@ def test_a_year_of_hourly_slots_takes_no_time():
         (lambda: VirtualTime(clock=object()), TypeError, "clock must be a trio.testing.MockClock"),
         (lambda: VirtualTime().suspend(-1), ValueError, "suspend"),
         (lambda: VirtualTime().step_wall(timedelta(1), hours=1), TypeError, "not both"),
+        (lambda: VirtualTime().step_wall("1h"), TypeError, r"step_wall\(delta\) must be a timedelta, or units"),
+        (lambda: VirtualTime().step_wall(hours="1"), TypeError, r"step_wall\(hours\) must be a number"),
+        (lambda: VirtualTime().step_wall(seconds=math.nan), ValueError, r"step_wall\(seconds\) must be"),
+        (lambda: VirtualTime(autojump="soon"), TypeError, "autojump must be a number"),
+        (lambda: VirtualTime(autojump=-1), ValueError, "autojump must be zero or more"),
     ],
 )
 def test_bad_arguments(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_sleep_until_on_another_clock_is_refused():
+    """There the time would really pass, or have passed: that clock begins at any number."""
+    virtual = VirtualTime()
+    with pytest.raises(RuntimeError, match=r"trio\.run\(main, clock=virtual_time\.clock\)"):
+        trio.run(virtual.sleep_until, "2031-01-01T00:00Z")
+    with pytest.raises(RuntimeError, match="must run on the clock of its VirtualTime"):
+        trio.run(virtual.sleep_until, "2031-01-01T00:00Z", clock=VirtualTime().clock)
+
+
+def test_who_follows_the_calendar_hears_of_a_step_in_the_order_in_which_they_came():
+    calendar = Calendar(0)
+    heard = []
+
+    class Follower:
+        def __init__(self, number):
+            self.number = number
+
+        def follow(self, delta):
+            heard.append(self.number)
+
+    followers = [Follower(number) for number in range(50)]
+    for follower in followers:
+        calendar.followers[follower] = None
+    calendar.step(1)
+    assert heard == list(range(50))
+    followers.clear()
+    del follower
+    calendar.step(1)
+    assert len(heard) == 50

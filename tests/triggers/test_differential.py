@@ -1,7 +1,8 @@
 """The time code under attack: random lines, all awkward zones, every policy, against the definition.
 
 The definition (trioschedule.testing) walks every minute that a zone shows and reads cron lines on its own.
-`HYPOTHESIS_PROFILE=thorough` tries 7,500 sequences and more; a selection runs each time.
+`HYPOTHESIS_PROFILE=thorough` tries 12,000 sequences (500 of cron lines and 300 of the others in each zone), and all
+policies at all kinds of changes; a selection runs each time.
 """
 
 from __future__ import annotations
@@ -9,17 +10,27 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from trioschedule.testing import strategies as ts
+from trioschedule.testing import _zones as ts_zones, strategies as ts
 from trioschedule.testing._definition import defined_slots
 from trioschedule.testing._zones import changes
-from trioschedule.triggers import CalendarInterval, Cron, Daily, Monthly, Weekly, from_json, last_us, to_json
+from trioschedule.triggers import CalendarInterval, Cron, Daily, Monthly, Weekly, _wall, from_json, last_us, to_json
 
 from .helpers import AWKWARD_ZONES, DAY, US, examples, folds, gaps, slots_between, times, us
+
+# The zones that find bugs, and the policies: nothing here may quietly shrink.
+ZONES = {
+    "Africa/Cairo", "Africa/Casablanca", "America/New_York", "America/Sao_Paulo", "America/St_Johns",
+    "Antarctica/Troll", "Asia/Beirut", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe", "Europe/Dublin",
+    "Europe/London", "Pacific/Apia", "Pacific/Chatham", "UTC",
+}  # fmt: skip
+POLICIES = list(itertools.product(["auto", "next", "skip", "shift"], ["auto", "first", "last", "both"]))
+IS_THOROUGH = examples(100).max_examples > 1_000
 
 HOURS = 3_600 * US
 DENSE = 20_000
@@ -78,8 +89,6 @@ def test_the_wall_time_triggers_against_the_definition(tz, data, at, gap, fold):
 
 # --- Cron("M H * * *") is Daily("H:M") -----------------------------------------------------------
 
-POLICIES = list(itertools.product(["auto", "next", "skip", "shift"], ["auto", "first", "last", "both"]))
-
 
 def kinds_of_change(tz: str) -> list[int]:
     """One change of each kind that the zone has had lately, in µs; any moment if it has none."""
@@ -104,11 +113,34 @@ def test_law_cron_of_one_time_is_daily_in_all_zones_under_all_policies(tz):
         start, end = change - 40 * HOURS, change + 40 * HOURS
         for index, (hour, minute) in enumerate(sorted(critical_times(tz, change))):
             # Every policy meets every time in the thorough profile, and each meets many of them in any.
-            chosen = POLICIES if examples(100).max_examples > 1_000 else POLICIES[index % 4 :: 4]
+            chosen = POLICIES if IS_THOROUGH else POLICIES[index % 4 :: 4]
             for gap, fold in chosen:
                 cron = Cron(f"{minute} {hour} * * *", tz, gap=gap, fold=fold)
                 daily = Daily(f"{hour:02}:{minute:02}", tz=tz, gap=gap, fold=fold)
                 assert slots_between(cron, start, end) == slots_between(daily, start, end)
+
+
+def test_all_zones_and_all_policies_are_tried():
+    assert set(AWKWARD_ZONES) == set(ts_zones.AWKWARD_ZONES) == ZONES
+    assert {gap for gap, _ in POLICIES} == set(get_args(_wall.Gap))
+    assert {fold for _, fold in POLICIES} == set(get_args(_wall.Fold))
+
+
+# One line of each kind that "auto" tells apart, about the hours at which these zones change.
+LINES = ("*/20 * * * *", "30 0-3 * * *", "*/30 1,2 * * *", "15 */2 * * *", "0 0,1,2,3 * * sun", "59 23 30 12 *")
+
+
+@pytest.mark.parametrize("tz", AWKWARD_ZONES)
+def test_cron_under_every_policy_at_every_kind_of_change(tz):
+    """In each zone each of the sixteen pairs of policies is met at each run, with some line at some change."""
+    found = kinds_of_change(tz)
+    cases = itertools.product(POLICIES, LINES, found)
+    if not IS_THOROUGH:
+        cases = [(policy, LINES[n % len(LINES)], found[n % len(found)]) for n, policy in enumerate(POLICIES * 2)]
+    for (gap, fold), line, change in cases:
+        cron = Cron(line, tz, gap=gap, fold=fold)
+        start, end = change - 26 * HOURS, change + 26 * HOURS
+        assert slots_between(cron, start, end) == defined_slots(cron, start, end)
 
 
 # --- what the wall shows -------------------------------------------------------------------------
@@ -122,18 +154,18 @@ def test_a_skipped_and_a_repeated_time_are_what_the_policies_say(tz, data):
     known = [change for change in changes(tz, FIRST, LAST) if change.is_gap is (kind == "gap")]
     assume(kind == "plain" or known)
     wall = data.draw(ts.wall_times(tz, kind, start="2001-01-01T00:00Z", end="2034-12-01T00:00Z"))
-    text = f"{wall:%H:%M:%S}"
+    # With its date: where a whole day was lost, the time of day alone is that of the days before and after, too.
+    line = f"{wall.second} {wall.minute} {wall.hour} {wall.day} {wall.month} *"
     naive = dt.datetime(*wall.timetuple()[:6], tzinfo=ZoneInfo(tz))  # pendulum would move a time in a gap.
     passes = sorted({int(naive.replace(fold=fold).timestamp()) * US for fold in (0, 1)})
 
     def slots(gap, fold):
         around = passes[0] - DAY * US, passes[-1] + DAY * US
-        once = CalendarInterval(years=1_000, start=wall.date(), at=text, tz=tz, gap=gap, fold=fold)
-        found = slots_between(once, *around)
-        # Each day has the same, except that around Apia's lost day the days beside it have slots of their own.
-        if passes[-1] - passes[0] < DAY * US:
-            daily = slots_between(Daily(text, tz=tz, gap=gap, fold=fold), *around)
-            assert [slot for slot in daily if passes[0] <= slot <= passes[-1]] == found
+        cron = Cron(line, tz, seconds="first", gap=gap, fold=fold)
+        found = [slot for slot in slots_between(cron, *around) if passes[0] <= slot <= passes[-1]]
+        at = wall.strftime("%H:%M:%S")
+        once = CalendarInterval(years=1_000, start=wall.date(), at=at, tz=tz, gap=gap, fold=fold)
+        assert slots_between(once, *around) == found
         return found
 
     if kind == "gap":
@@ -141,7 +173,7 @@ def test_a_skipped_and_a_repeated_time_are_what_the_policies_say(tz, data):
         assert slots("shift", "both") == passes[-1:]
         assert slots("skip", "both") == []
         [jump] = slots("next", "both")
-        assert passes[0] <= jump <= passes[1]
+        assert passes[0] < jump <= passes[1]
     else:
         assert slots("skip", "both") == passes
         assert slots("skip", "first") == passes[:1]

@@ -106,6 +106,36 @@ def test_calendar_fault_croniter_reads_a_full_range_of_weekdays_as_a_star():
     assert dates("43 0 */7 4,6 0-6", 2, start) == dates("43 0 1-31/7 4,6 0-6", 2, start) == expected
 
 
+def test_calendar_fault_croniter_gives_february_a_31st_weekday():
+    """In a list of months its 31W is the 29th in February; alone, that line never comes."""
+    with pytest.raises(ValueError, match=r"'0 0 31w 2 \*' never comes"):
+        Cron("0 0 31w 2 *")
+
+
+# What croniter takes that other crons refuse: it is taken here too, so its meaning is pinned.
+GENEROUS = {
+    "a step beyond the field is its first value": ("*/100 * * * *", "0 * * * *"),
+    "a star in a list is the whole field": ("*,5 0 * * *", "* 0 * * *"),
+    "leading zeros are none": ("000005 0 * * *", "5 0 * * *"),
+    "a range to the last day": ("0 0 1-l * *", "0 0 1-31 * *"),
+    "a step as long as its range": ("0-59/59 0 * * *", "0,59 0 * * *"),
+    "a value with a step is a range to the end": ("0 6/1 * * *", "0 6-23 * * *"),
+    "a range of hours that wraps, which cronsim refuses": ("0 22-2 * * *", "0 22,23,0,1,2 * * *"),
+    "a range of minutes that wraps": ("50-10/10 0 * * *", "50,0,10 0 * * *"),
+    "a range of weekdays that wraps": ("0 0 * * sat-sun", "0 0 * * 6,0"),
+}
+
+
+@pytest.mark.parametrize(("generous", "plain"), GENEROUS.values(), ids=GENEROUS)
+def test_what_croniter_takes_and_others_refuse(generous, plain):
+    assert dates(generous, 100) == dates(plain, 100)
+
+
+def test_calendar_fault_a_release_of_croniter_changes_schedules():
+    """It came with 7: ``{max}/{n}`` was every n-th value before."""
+    assert dates("59/15 0 * * *", 2) == ["2024-01-01T00:59", "2024-01-02T00:59"]
+
+
 def test_calendar_fault_croniter_takes_day_and_month_zero_at_the_end_of_a_range():
     for expression in ("0 0 5-0 * *", "0 0 5-0/2 * *", "0 0 * 5-0 *", "0 22-24/2 * * *", "0 22-3/0 * * *"):
         with pytest.raises(ValueError, match="It takes"):
@@ -206,6 +236,26 @@ def test_zone_fault_the_last_before_a_day_that_turned_back():
     until = us("2010-11-06T23:01:59-03:30")
     # 00:00 came at -02:30, a minute later the clock went back to 23:01 of the day before.
     assert iso(cron._last_us(until - 3 * 86_400 * US, until), "America/St_Johns") == "2010-11-07T00:00:00-02:30"
+
+
+def test_zone_fault_croniter_matches_the_end_of_a_gap_for_a_line_that_skips_it():
+    """Its match("30 2 * * *") is True at 03:00 after the gap, whatever the policy; here it is a slot only by "next"."""
+    end_of_gap = us("2024-03-10T03:00-04:00")
+    assert Cron("30 2 * * *", "America/New_York").next_us(end_of_gap - 1) == end_of_gap
+    assert Cron("30 2 * * *", "America/New_York", gap="skip").next_us(end_of_gap - 1) != end_of_gap
+    assert Cron("30 */1 * * *", "America/New_York").next_us(end_of_gap - 1) == end_of_gap + 1_800 * US
+
+
+def test_zone_fault_two_changes_that_cancel_each_other_hide_nothing():
+    """Casablanca goes back and forth within a month of Ramadan; croniter compares the offsets of the ends alone."""
+    tz, before, after = "Africa/Casablanca", "2024-03-09T12:00+01:00", us("2024-04-15T12:00+01:00")
+    cron, moment, found = Cron("30 2 * * sun", tz), us(before), []
+    while (moment := cron.next_us(moment)) < after:
+        found.append(iso(moment, tz))
+    assert found == [
+        "2024-03-10T02:30:00+01:00", "2024-03-17T02:30:00+00:00", "2024-03-24T02:30:00+00:00",
+        "2024-03-31T02:30:00+00:00", "2024-04-07T02:30:00+00:00", "2024-04-14T03:00:00+01:00",
+    ]  # fmt: skip
 
 
 # --- what it takes, and what it survives ---------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack, overload
@@ -10,6 +11,7 @@ import attrs
 import pendulum
 
 from .. import After, Job, JobOptions, JobSpec, Run, RunStatus, Scheduler, open_scheduler
+from .._checks import member
 from .._functions import function_name, unwrap
 from .._time import from_us, instant_us
 
@@ -79,6 +81,9 @@ def _wanted(
     queue: str | None,
     tags: Iterable[str],
 ) -> _Wanted:
+    for name, value in (("args", args), ("tags", tags)):
+        if isinstance(value, (str, bytes)):
+            raise TypeError(f"{name} must be a collection such as [{value!r}], not {value!r}: it would be its letters")
     given = None if args is None else tuple(args)
     if what is not None and not isinstance(what, str):
         fn, first, named = unwrap(what, given or ())
@@ -115,6 +120,7 @@ async def assert_scheduled(
 
     Raises:
         AssertionError: there is none; the message shows the jobs that come closest, and what differs.
+        TypeError, ValueError: an argument is wrong; the message names it.
     """
     wanted = _wanted(what, args, kwargs, due, within, group, queue, tags)
     jobs = await scheduler.jobs().list()
@@ -152,6 +158,7 @@ async def refute_scheduled(
 
     Raises:
         AssertionError: there is one; the message shows which.
+        TypeError, ValueError: an argument is wrong; the message names it.
     """
     wanted = _wanted(what, args, kwargs, due, within, group, queue, tags)
     found = [job for job in await scheduler.jobs().list() if not wanted.differences(job)]
@@ -175,6 +182,9 @@ async def assert_ran(
 ) -> list[Run[Any]]:
     """Assert that runs of a job have ended, and give them, oldest first. Checkpoints; waits for nothing.
 
+    What it counts is the history that the scheduler keeps: all of it in that of the fixture, a day's in others, unless
+    ``open_scheduler(retention=…)`` says otherwise.
+
     Args:
         job: whose.
         times: how many; at least one if not given.
@@ -183,10 +193,11 @@ async def assert_ran(
 
     Raises:
         AssertionError: not so; the message shows the history.
+        TypeError, ValueError: an argument is wrong; the message names it.
     """
-    wanted = RunStatus.SUCCEEDED if status is None else RunStatus(status)
+    wanted = RunStatus.SUCCEEDED if status is None else member("status", RunStatus, status)
     slot = None if due is None else from_us(instant_us(due, "UTC", "due"))
-    history = (await job.runs(limit=1000))[::-1]
+    history = (await job.runs(limit=sys.maxsize))[::-1]
     found = [run for run in history if run.status is wanted and (slot is None or run.due == slot)]
     if found if times is None else len(found) == times:
         return found
@@ -198,6 +209,10 @@ async def assert_ran(
         lines.append(f"  run {run.id} for {run.due.isoformat()} {run.status}, attempt {run.attempt}{why}")
     if not history:
         lines.append(f"  (none; the job is {job.status})")
+    forgotten = job._record.started - sum(run.kind != "manual" and run.started_at is not None for run in history)
+    if forgotten > 0:
+        cure = "open_scheduler(retention=Retention(age=…, count=…)) says what is kept"
+        lines.append(f"  and {forgotten} earlier ones that are forgotten: {cure}")
     raise AssertionError("\n".join(lines))
 
 
@@ -234,7 +249,8 @@ async def perform(fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     """Run a job function once, as a scheduler does, and give its result.
 
     In a scheduler of its own, with the real runner: `current_run` works, and retries, time-outs and threads do as the
-    options say. Blocks until the run has ended; cancelled, it cancels the run and waits for its cleanup.
+    options say, and nothing is escalated. Blocks until the run has ended; cancelled, it cancels the run and waits for
+    its cleanup.
 
     Args:
         fn: the function, or a partial of it.
@@ -244,9 +260,11 @@ async def perform(fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     Raises:
         Exception: what the last attempt raised, as itself.
         JobCancelledError: the run was cancelled, or returned `Abort`.
+        JobNotCompletedError: it never ran: a ``where`` said no.
     """
+    spec = JobSpec(After(seconds=0), fn, args, **{**options, "escalate": False})
     async with open_scheduler(seed=0) as scheduler:
-        [job] = await scheduler.schedule_many([JobSpec(After(seconds=0), fn, args, **options)])
+        [job] = await scheduler.schedule_many([spec])
         run = await job.wait()
     if run.exception is not None and run.status in (RunStatus.FAILED, RunStatus.TIMED_OUT):
         raise run.exception

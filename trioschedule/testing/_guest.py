@@ -62,12 +62,18 @@ class GuestRun:
         self._ended = outcome
 
     def _settle(self) -> None:
-        """Let the run go on until every task of it sleeps."""
+        """Let the run go on until every task of it sleeps.
+
+        Raises:
+            RuntimeError: called by a task of the run, which would wait for itself.
+        """
+        if trio.lowlevel.in_trio_task():
+            raise RuntimeError("call() and what lets time pass are for rules and invariants: here, await what is async")
         self._is_idle = False
         while not self._is_idle and self._ended is None:
             self._ticks.get()()
         if self._ended is not None:
-            self._ended.unwrap()
+            _without_nursery(self._ended).unwrap()
 
     # --- for the host -----------------------------------------------------------------------------------------
 
@@ -97,10 +103,14 @@ class GuestRun:
         return answer[0].unwrap()
 
     def start_soon(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start an async function as a task and let everything settle. What it raises ends the run."""
+        """Start an async function as a task and let everything settle. What it raises ends the run.
+
+        A task of the run may do this too; then it settles by itself.
+        """
         assert self._nursery is not None
         self._nursery.start_soon(fn, *args)
-        self._settle()
+        if not trio.lowlevel.in_trio_task():
+            self._settle()
 
     def settle_after(self, change: Callable[..., Any], *args: Any) -> None:
         """Change something, then let everything settle."""
@@ -130,6 +140,13 @@ class GuestRun:
         self._is_closing = True
         while not self.has_ended:
             self._settle()
+
+
+def _without_nursery(ended: Outcome[None]) -> Outcome[None]:
+    """How the run ended, without the group of our own nursery around what one task raised."""
+    if isinstance(ended, Error) and isinstance(ended.error, BaseExceptionGroup) and len(ended.error.exceptions) == 1:
+        return Error(ended.error.exceptions[0])
+    return ended
 
 
 async def _next_deadline() -> float:

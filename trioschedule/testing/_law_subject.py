@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, final
 
-from .._time import US, from_us, iso_us, to_us
+from .._time import LAST_US, US, from_us, iso_us, to_us
 from ..triggers import Difference, During, Hours, Intersection, Trigger, Union, Window, zone_of
 from ..triggers._base import BaseTrigger
 from ._zones import DAY, HOUR, changes
@@ -106,6 +106,15 @@ def zones_of(trigger: Trigger) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tz for tz in found if tz is not None))
 
 
+def _zone_of_answers(trigger: Trigger, start: int) -> str | None:
+    """The zone in which a foreign trigger answers, which may well be the one that it thinks in."""
+    try:
+        key = getattr(getattr(trigger.next_after(from_us(start)), "tzinfo", None), "key", None)
+    except Exception:  # noqa: BLE001 - that it raises is found when it is asked for its slots
+        return None
+    return key if isinstance(key, str) else None
+
+
 class Stretch(NamedTuple):
     """All slots of ``[start, end)`` around a place, and the first after them."""
 
@@ -135,24 +144,33 @@ class Subject:
 
     def ask(self, moment: int) -> int | None:
         """The slot after a moment; an answer that is none breaks a law at once."""
+        self.answers[moment] = due = self.ask_as(moment, None)
+        return due
+
+    def ask_as(self, moment: int, question: datetime | None) -> int | None:
+        """The same, put as this datetime; None: as the scheduler does. What is past all calendars is no slot."""
         try:
-            due = self.trigger.next_us(moment) if isinstance(self.trigger, BaseTrigger) else self._asked(moment)
+            if question is None and isinstance(self.trigger, BaseTrigger):
+                due = self.trigger.next_us(moment)
+            elif moment > LAST_US:
+                return None  # as the scheduler has it: nobody else is asked about times that no zone can show
+            else:
+                due = self._told(moment, self.trigger.next_after(from_us(moment) if question is None else question))
         except LawViolation:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a trigger raises is its answer
             self.fail("answers", moment, "a slot or None", f"{type(error).__name__}: {error}", cause=error)
         if due is not None and due <= moment:
             self.fail("after", moment, "a moment strictly after it, or None", from_us(due))
-        self.answers[moment] = due
         return due
 
-    def _asked(self, moment: int) -> int | None:
-        due: Any = self.trigger.next_after(from_us(moment))
+    def _told(self, moment: int, due: Any) -> int | None:
         if due is None:
             return None
         if not isinstance(due, datetime) or due.utcoffset() is None:
             self.fail("answers", moment, "an aware datetime or None", due)
-        return to_us(due, "due")
+        due_us = to_us(due, "due")
+        return None if due_us > LAST_US else due_us
 
     def fail(
         self,
@@ -193,10 +211,9 @@ class Subject:
         known = zones_of(self.trigger)
         if self.is_ours:
             return known
-        due = self.trigger.next_after(from_us(self.start))
-        key = getattr(getattr(due, "tzinfo", None), "key", None)
+        told = [_zone_of_answers(leaf, self.start) for leaf in leaves_of(self.trigger)]
         guessed = ("America/New_York", "Australia/Lord_Howe", "Pacific/Apia")
-        return tuple(dict.fromkeys((*known, *((key,) if isinstance(key, str) else ()), *guessed)))
+        return tuple(dict.fromkeys((*known, *(tz for tz in told if tz is not None), *guessed)))
 
     def _places(self) -> Iterator[int]:
         for tz in self.zones:

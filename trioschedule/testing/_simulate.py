@@ -13,12 +13,13 @@ from itertools import count, pairwise
 from typing import Any, Final, TypeAlias, cast, final
 
 from .. import JobSpec, Registry, Retention
-from .._checks import positive_number
+from .._checks import finite_number, positive_number
 from .._dispatch import schedule
 from .._handles import job_handle
 from .._ledger import Effect, Ledger
 from .._plan import Ending, job_status
 from .._records import JobRecord, RunRecord
+from .._steering import close
 from .._time import US, instant_us, zone
 from ..stores._memory import Tables
 from ..triggers import Trigger
@@ -53,7 +54,9 @@ def simulate(
     """Say what a scheduler would do with these jobs between two instants, without running them.
 
     The decisions are those of the real scheduler: the same code makes them. A run that ends at the very instant of a
-    slot has ended before it. Synchronous; a year of hourly slots takes a fraction of a second.
+    slot has ended before it. No job function, error handler or middleware is called; a ``where`` is, and may look at
+    its job but not act on it. Where a failure escalates, the program ends. Synchronous; a year of hourly slots takes a
+    fraction of a second.
 
     Args:
         program: a trigger, which becomes one job with ``options``; a `JobSpec` or several; or a `Registry`, whose
@@ -76,6 +79,7 @@ def simulate(
         OverflowError: more than five million runs.
     """
     zone(tz)
+    _check_outcomes(outcomes)
     begin, until = instant_us(start, tz, "start"), instant_us(end, tz, "end")
     if until <= begin:
         raise ValueError(f"end must come after start, not {end!r} after {start!r}")
@@ -84,6 +88,12 @@ def simulate(
     bench.add(_specs(program, options))
     bench.run()
     return bench.timeline()
+
+
+def _check_outcomes(outcomes: object) -> None:
+    for given in outcomes.values() if isinstance(outcomes, Mapping) else [outcomes]:
+        if given is not None and (not callable(given) or isinstance(given, type)):
+            raise TypeError(f"outcomes must be a function of the call, or one by name of the job, not {given!r}")
 
 
 def _specs(program: Any, options: Mapping[str, Any]) -> list[JobSpec]:
@@ -106,7 +116,8 @@ async def _nothing() -> None:
 
 
 def _spans(outages: Iterable[tuple[datetime | str, datetime | str]], tz: str) -> list[tuple[int, int]]:
-    spans = sorted((instant_us(a, tz, "outages"), instant_us(b, tz, "outages")) for a, b in outages)
+    pairs = _pairs("outages", outages, '[("2030-01-01T12:00Z", "2030-01-01T13:00Z")]')
+    spans = sorted((instant_us(a, tz, "outages"), instant_us(b, tz, "outages")) for a, b in pairs)
     for first, last in spans:
         if last <= first:
             raise ValueError("outages: each must end after it began")
@@ -116,11 +127,18 @@ def _spans(outages: Iterable[tuple[datetime | str, datetime | str]], tz: str) ->
     return spans
 
 
+def _pairs(name: str, given: object, cure: str) -> list[tuple[Any, Any]]:
+    pairs: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    if any(not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in pairs):
+        raise TypeError(f"{name} must be pairs such as {cure}, not {given!r}")
+    return pairs
+
+
 def _steps(clock_steps: Iterable[tuple[datetime | str, float]], tz: str) -> list[tuple[int, int]]:
     steps = []
-    for at, seconds in clock_steps:
-        positive_number("clock_steps (seconds)", abs(seconds), zero=True)
-        steps.append((instant_us(at, tz, "clock_steps"), round(seconds * US)))
+    for at, seconds in _pairs("clock_steps", clock_steps, '[("2030-01-01T12:00Z", -3600)]'):
+        delta = finite_number("clock_steps (seconds)", seconds)
+        steps.append((instant_us(at, tz, "clock_steps"), round(delta * US)))
     return sorted(steps)
 
 
@@ -167,7 +185,7 @@ class _Bench:
         # (elapsed, 0 for the end of an attempt or 1 for a timer, tie, what to call).
         self._agenda: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._ties = count()
-        self._attempts: dict[int, int] = {}
+        self._attempts: dict[int, tuple[RunRecord, int]] = {}
         self._jobs: list[JobRecord] = []
         self._outages: tuple[tuple[int, int], ...] = ()
         self._spans: list[tuple[int, int]] = []
@@ -184,6 +202,11 @@ class _Bench:
 
     def add(self, specs: Sequence[JobSpec]) -> None:
         self._jobs, _ = schedule(self.ledger, specs, None, None, self.now())
+        names = [job.label for job in self._jobs]
+        for argument, given in (("durations", self._durations), ("outcomes", self._outcomes)):
+            unknown = [name for name in given if name not in names] if isinstance(given, Mapping) else []
+            if unknown:
+                raise ValueError(f"{argument} must name jobs of the program ({', '.join(names)}), not {unknown[0]!r}")
         self._step()
 
     # --- time -------------------------------------------------------------------------------------------------
@@ -254,12 +277,24 @@ class _Bench:
         elif effect is Effect.CANCEL_LATER:
             run, grace = subject
             self._after(round(grace * US), 1, self._cancel, run, run.attempt)
+        elif effect is Effect.FAILED:
+            run, error = subject
+            if run.options.escalate and isinstance(error, Exception):
+                self._leave_block()
+
+    def _leave_block(self) -> None:
+        """A failure escalates: the block is cancelled with all that runs in it, and the program is over."""
+        for run, attempt in list(self._attempts.values()):
+            self._end(run, attempt, Ending.CANCELLED, None, None)
+        close(self.ledger, self.now(), at_once=True)
 
     def _start(self, run: RunRecord) -> None:
         call = SimulatedCall(run.job.label, run.due, run.attempt, self.ledger.tz)
-        takes = round(positive_number("durations", _value(self._durations, call), zero=True) * US)
-        outcome = None if self._outcomes is None else _value(self._outcomes, call)
-        self._attempts[run.id] = run.attempt
+        takes = round(positive_number("durations", _value(self._durations, call, 0.0), zero=True) * US)
+        outcome = _value(self._outcomes, call, None)
+        if isinstance(outcome, type) and issubclass(outcome, BaseException):
+            raise TypeError(f"outcomes must give an exception, not the class {outcome.__name__}: call it")
+        self._attempts[run.id] = run, run.attempt
         timeout = run.options.timeout
         ends: tuple[Ending, object, BaseException | None] = (Ending.RETURNED, outcome, None)
         if timeout is not None and takes > timeout * US:
@@ -274,12 +309,12 @@ class _Bench:
             self._end(run, run.attempt, *ends)
 
     def _end(self, run: RunRecord, attempt: int, ending: Ending, value: Any, error: BaseException | None) -> None:
-        if self._attempts.get(run.id) == attempt:
+        if self._attempts.get(run.id) == (run, attempt):
             del self._attempts[run.id]
             self.ledger.report(run, attempt, ending, value, error, self.now())
 
     def _cancel(self, run: RunRecord, attempt: int) -> None:
-        if self._attempts.get(run.id) == attempt:
+        if self._attempts.get(run.id) == (run, attempt):
             self.ledger.cancel_run(run, self.now(), "cancelled; its grace was over")
 
     # --- what came of it --------------------------------------------------------------------------------------
@@ -297,8 +332,8 @@ class _Bench:
         return Timeline(self._begin, self._until, runs, statuses, tz, self._outages)
 
 
-def _value(given: Any, call: SimulatedCall) -> Any:
+def _value(given: Any, call: SimulatedCall, default: Any) -> Any:
     """What was given for a call: by name of the job, by a function, or for all."""
     if isinstance(given, Mapping):
-        given = given.get(call.job, 0.0)
+        given = given.get(call.job, default)
     return given(call) if callable(given) else given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, final
@@ -10,7 +11,7 @@ import pendulum
 import trio
 from trio.testing import MockClock
 
-from .._checks import positive_number
+from .._checks import finite_number, positive_number
 from .._clock import Calendar, hold
 from .._time import US, from_us, instant_us, zone as check_zone
 
@@ -49,6 +50,8 @@ class VirtualTime:
         clock: Clock | None = None,
     ) -> None:
         check_zone(zone)
+        if autojump != math.inf:
+            positive_number("autojump", autojump, zero=True)
         if clock is not None and not isinstance(clock, MockClock):
             raise TypeError(f"clock must be a trio.testing.MockClock, not {clock!r}: a real clock cannot be set")
         self.clock: MockClock = MockClock(autojump_threshold=autojump) if clock is None else clock
@@ -78,12 +81,18 @@ class VirtualTime:
 
         Raises:
             TypeError, ValueError: it is none.
+            RuntimeError: Trio runs on another clock, on which the time would really pass.
         """
         until = instant_us(instant, self.zone, "instant")
+        if trio.lowlevel.current_clock() is not self.clock:
+            raise RuntimeError(
+                "sleep_until() must run on the clock of its VirtualTime, and Trio runs on another one: "
+                "trio.run(main, clock=virtual_time.clock)"
+            )
         await trio.lowlevel.checkpoint()
         with trio.CancelScope() as scope:
             sleeper = _Sleeper(scope, (until - self._calendar.offset) / US)
-            self._calendar.followers.add(sleeper)
+            self._calendar.followers[sleeper] = None
             await trio.sleep_forever()
 
     def step_wall(
@@ -98,11 +107,18 @@ class VirtualTime:
             hours: units.
             minutes: units.
             seconds: units.
+
+        Raises:
+            TypeError: neither a timedelta nor numbers, or both.
+            ValueError: a number that is not finite.
         """
         if delta is None:
-            delta = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+            units = {"hours": hours, "minutes": minutes, "seconds": seconds}
+            delta = timedelta(**{name: finite_number(f"step_wall({name})", count) for name, count in units.items()})
         elif hours or minutes or seconds:
             raise TypeError("step_wall() takes a timedelta or units, not both")
+        elif not isinstance(delta, timedelta):
+            raise TypeError(f"step_wall(delta) must be a timedelta, or units such as hours=-1, not {delta!r}")
         self._calendar.step(round(delta / timedelta(microseconds=1)))
 
     def suspend(self, seconds: float) -> None:
@@ -116,7 +132,8 @@ class VirtualTime:
     def hold(self) -> AbstractContextManager[None]:
         """Keep the clock from jumping while a thread, a process or a socket works, which Trio cannot see.
 
-        Jobs that run in threads and processes, and stores, do this by themselves. For use inside ``trio.run``.
+        Jobs that run in threads and processes, and stores, do this by themselves. No sleep ends meanwhile, so what is
+        waited for inside must not depend on one. For use inside ``trio.run``.
         """
         return hold()
 

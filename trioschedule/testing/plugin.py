@@ -1,13 +1,14 @@
 """The pytest plugin: fixtures `virtual_time` and `scheduler`. Works beside pytest-trio and beside anyio's plugin.
 
-Pytest loads it when trioschedule is installed; it imports Trio only when a fixture is used.
+Pytest loads it when trioschedule is installed. What runs a test on another clock than its fixtures is refused: time
+would really pass, and a test that sleeps for a year would.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -23,6 +24,17 @@ _MARKER = (
     "virtual_time(start='2030-01-01T00:00Z', zone='UTC', autojump=0): where the calendar of the fixture of this name "
     "starts, the zone of its now(), and for how many real seconds all tasks must sleep before the clock jumps"
 )
+
+# A test of hypothesis is run many times, each example by pytest-trio's own means and on a clock of its own.
+_GIVEN: Final = (
+    "virtual_time and scheduler are made once for a test, and hypothesis runs this one many times: let the test be a "
+    "plain `def`, and run each example on a clock of its own: trio.run(main, clock=VirtualTime().clock)"
+)
+_NO_CLOCK: Final = """\
+the test does not run on the clock of virtual_time: give that to the backend of anyio:
+@pytest.fixture
+def anyio_backend(virtual_time):
+    return "trio", {"clock": virtual_time.clock}"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +58,8 @@ def virtual_time(request: pytest.FixtureRequest) -> VirtualTime:
     args, kwargs = ((), {}) if marker is None else (marker.args, marker.kwargs)
     time = VirtualTime(*args, **kwargs)
     if request.node.get_closest_marker("trio") is not None:
+        if hasattr(request.node.obj, "hypothesis"):
+            pytest.fail(_GIVEN, pytrace=False)
         # The closest marker's runner is the one that pytest-trio takes.
         request.node.add_marker(pytest.mark.trio(run=partial(_run, time)), append=False)
     return time
@@ -53,11 +67,35 @@ def virtual_time(request: pytest.FixtureRequest) -> VirtualTime:
 
 @pytest.fixture
 async def scheduler(virtual_time: VirtualTime) -> AsyncGenerator[Scheduler]:
-    """A scheduler in memory on virtual time; left when the test is over, its runs cancelled at once."""
-    from .. import open_scheduler
+    """A scheduler in memory on virtual time; left when the test is over, its runs cancelled at once.
 
-    async with open_scheduler(shutdown_grace=0, seed=0) as opened:
+    Of what it did nothing is forgotten, however many days the test takes.
+    """
+    import trio
+
+    from .. import Retention, open_scheduler
+
+    if not trio.lowlevel.in_trio_task() or trio.lowlevel.current_clock() is not virtual_time.clock:
+        pytest.fail(_NO_CLOCK, pytrace=False)
+    history = Retention(age=1e10, count=10**9)
+    async with open_scheduler(shutdown_grace=0, seed=0, retention=history) as opened:
         yield opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Refuse to run a test under anyio on another clock than that of its fixture."""
+    funcargs = getattr(item, "funcargs", {})
+    if "virtual_time" in funcargs and "anyio_backend" in funcargs:
+        _, options = _backend(funcargs["anyio_backend"])
+        if options.get("clock") is not funcargs["virtual_time"].clock:
+            pytest.fail(_NO_CLOCK, pytrace=False)
+    return (yield)
+
+
+def _backend(given: Any) -> tuple[str, dict[str, Any]]:
+    """What the fixture of anyio says: a name, or a name and options."""
+    return (given, {}) if isinstance(given, str) else given
 
 
 def _run(

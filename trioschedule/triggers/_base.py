@@ -123,6 +123,10 @@ class BaseTrigger:
         shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in options.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - the protocol of IPython and hypothesis
+        # They would show the fields of the attrs class, from which no trigger can be made.
+        printer.text(repr(self))
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return rebuild, (type(self), *self._parts())
 

@@ -65,8 +65,12 @@ def job_options(
         labels["name"] = st.sampled_from(list(names))
         labels["if_exists"] = st.sampled_from(["error", "skip", "replace"])
         labels["unique"] = st.builds(Unique, key=st.sampled_from(_WORDS), period=st.none() | _SECONDS)
-    both = st.tuples(st.fixed_dictionaries({}, optional=labels), policies())
-    return both.map(lambda pair: cast("JobOptions", {**pair[0], **pair[1]}))
+    return _joined(st.fixed_dictionaries({}, optional=labels))
+
+
+@st.composite
+def _joined(draw: st.DrawFn, labels: st.SearchStrategy[dict[str, Any]]) -> JobOptions:
+    return cast("JobOptions", {**draw(labels), **draw(policies())})
 
 
 def command_sequences(

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import pendulum
 from hypothesis import strategies as st
 
-from ..._time import US, from_us, instant_us, zone as known_zone
+from ..._time import US, from_us, instant_us, iso_us, zone as known_zone
 from .._zones import AWKWARD_ZONES, DAY, HOUR, Change, changes, offset_at
 
 Kind: TypeAlias = Literal["gap", "fold", "plain"]
@@ -57,7 +57,25 @@ def instants(
         TypeError: `start` or `end` is neither datetime nor text, or `zone` is no text.
         ValueError: there is no such zone, `start` or `end` is naive, or there is nothing between them.
     """
-    return instants_us(zone, start, end).map(lambda found: from_us(*found))
+    return instants_us(zone, start, end).map(_Instant).map(in_zone)
+
+
+class _Instant:
+    """What `in_zone` is called with. A failing example shows it, so that one can read the instant and its zone."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: tuple[int, str]) -> None:
+        self.found = found
+
+    def __repr__(self) -> str:
+        us, tz = self.found
+        return f"{iso_us(us)!r}, {tz!r}"
+
+
+def in_zone(instant: _Instant | str, zone: str = "UTC") -> pendulum.DateTime:
+    """An instant in a zone, in the right pass of a fold; from text, what a failing example shows can be run."""
+    return from_us(instant_us(instant, None, "instant"), zone) if isinstance(instant, str) else from_us(*instant.found)
 
 
 def instants_us(zone: str | None, start: datetime | str, end: datetime | str) -> st.SearchStrategy[tuple[int, str]]:
@@ -160,7 +178,7 @@ def wall_times(
         if kind not in offered:
             raise ValueError(f"kind must be one that the zone has, {zone} has no {kind} from {start!s} to {end!s}")
         offered = {kind: offered[kind]}
-    return st.one_of(*offered.values()).map(_naive)
+    return st.one_of(*offered.values()).flatmap(_naive)
 
 
 def _in(wall: int, change: Change) -> bool:
@@ -176,9 +194,12 @@ def _changed(of: tuple[Change, ...]) -> st.SearchStrategy[int]:
     return st.sampled_from(of).flatmap(within)
 
 
-def _naive(wall: int) -> pendulum.DateTime:
+def _naive(wall: int) -> st.SearchStrategy[pendulum.DateTime]:
     moment = _EPOCH + timedelta(seconds=wall)
-    return pendulum.naive(moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
+    return st.builds(
+        pendulum.naive,
+        *map(st.just, (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)),
+    )
 
 
 Outage: TypeAlias = tuple[pendulum.DateTime, pendulum.DateTime]
@@ -220,15 +241,16 @@ def outages(
         raise ValueError(f"longest must be at least one second, not {longest!r}")
     # Short ones matter as much as long ones.
     length = st.one_of(*(st.integers(1, min(most, seconds)) for most in (90, 2 * HOUR, 2 * DAY, seconds)))
+    return _in_order(st.lists(st.tuples(instants_us(zone, start, end), length), max_size=max_size), high)
 
-    def in_order(drawn: list[tuple[tuple[int, str], int]]) -> list[Outage]:
-        found: list[Outage] = []
-        free = None
-        for (begin, _), lasting in sorted(drawn):
-            until = min(begin + lasting * US, high)
-            if free is None or begin > free:
-                found.append((from_us(begin), from_us(until)))
-                free = until
-        return found
 
-    return st.lists(st.tuples(instants_us(zone, start, end), length), max_size=max_size).map(in_order)
+@st.composite
+def _in_order(draw: st.DrawFn, drawn: st.SearchStrategy[list[tuple[tuple[int, str], int]]], high: int) -> list[Outage]:
+    found: list[Outage] = []
+    free = None
+    for (begin, _), lasting in sorted(draw(drawn)):
+        until = min(begin + lasting * US, high)
+        if free is None or begin > free:
+            found.append((from_us(begin), from_us(until)))
+            free = until
+    return found
