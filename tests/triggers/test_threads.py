@@ -11,7 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from trioschedule import _time
-from trioschedule.triggers import Cron, Daily, Every, Monthly, Trigger, Weekly, _cron, _wall, last_us, next_us
+from trioschedule.triggers import (
+    CalendarInterval,
+    Cron,
+    Daily,
+    Every,
+    Hours,
+    Monthly,
+    RRule,
+    Sun,
+    Trigger,
+    Weekly,
+    _cron,
+    _rrule_days,
+    _sun,
+    _wall,
+    last_us,
+    next_us,
+)
 
 from .helpers import AWKWARD_ZONES, DAY, US, us
 
@@ -28,12 +45,18 @@ MAKERS: list[Callable[[], Trigger]] = [
     lambda: Monthly(31, -1, at="00:00", tz="America/Sao_Paulo", missing="last"),
     lambda: (Daily("09:00", tz="Europe/London") | Cron("30 2 * * *", "America/New_York")) - {"2024-11-03"},
     lambda: Cron("0 */6 * * *", "Asia/Beirut") & Every(hours=3, start="1970-01-01T01:00Z"),
+    lambda: Monthly("2nd tue", "last business day", at="02:30", tz="Europe/London", holidays={"2024-12-31"}),
+    lambda: CalendarInterval(months=5, start="2023-08-31", at="01:45", tz="Atlantic/Azores"),
+    lambda: Daily("02:30", "14:30", tz="America/New_York") & Hours("02:00", "03:00", days="sat-sun"),
+    lambda: Sun("sunset", -13.83, -171.77, tz="Pacific/Apia"),
+    lambda: RRule("FREQ=MONTHLY;BYDAY=-1FR,1MO;BYSETPOS=1", start="2024-01-01T02:15", tz="Africa/Casablanca"),
 ]
 
 
 def forget() -> None:
     """As at the start of a program."""
-    for cache in (_wall.zone_table, _cron._parse, _time._zone, _time._pendulum_zone):
+    caches = (_sun._moment, _rrule_days.walls_of, _rrule_days._year, _rrule_days._days_of_year)
+    for cache in (_wall.zone_table, _cron._parse, _time._zone, _time._pendulum_zone, *caches):
         cache.cache_clear()
 
 

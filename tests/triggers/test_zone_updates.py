@@ -18,7 +18,20 @@ from pathlib import Path
 import pytest
 
 from trioschedule import _time
-from trioschedule.triggers import At, Cron, Daily, Every, Monthly, Weekly, _wall, from_json, to_json
+from trioschedule.triggers import (
+    At,
+    CalendarInterval,
+    Cron,
+    Daily,
+    Every,
+    Hours,
+    Monthly,
+    RRule,
+    Weekly,
+    _wall,
+    from_json,
+    to_json,
+)
 
 from .helpers import US, iso, slots_between, us
 
@@ -64,6 +77,10 @@ TRIGGERS = {
     "Weekly": lambda: Weekly("mon", at="12:00", tz=ZONE),
     "Monthly": lambda: Monthly("last", at="12:00", tz=ZONE),
     "Cron": lambda: Cron("0 12 * * mon-fri", ZONE),
+    "Monthly by weekday": lambda: Monthly("2nd tue", "last business day", at="12:00", tz=ZONE),
+    "CalendarInterval": lambda: CalendarInterval(days=3, start="2030-01-01", at="12:00", tz=ZONE),
+    "RRule": lambda: RRule("FREQ=WEEKLY;BYDAY=MO,FR", start="2030-01-01T12:00", tz=ZONE),
+    "Hours": lambda: Cron("0 * * * *", ZONE) & Hours("12:00", "13:00", tz=ZONE),
     "their algebra": lambda: (Daily("12:00", tz=ZONE) | Cron("0 12 * * 1", ZONE)) - {"2030-07-14"},
 }
 
