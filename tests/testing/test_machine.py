@@ -21,6 +21,7 @@ from trioschedule.testing import SchedulerMachine
 DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.rst"
 ENOUGH = settings(
     max_examples=400, stateful_step_count=25, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+    report_multiple_bugs=False,  # else it looks on for others
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
