@@ -8,7 +8,7 @@ from trioschedule.triggers import After, Cron, Daily, Every, Hours, bind, next_u
 
 US = 1_000_000
 HOUR = 3600 * US
-NOON = 1_900_000_800 * US  # 2030-03-17T12:00 in UTC
+NOON = 1_899_979_200 * US  # 2030-03-17T12:00 in UTC
 
 elapsed = st.one_of(
     st.builds(Every, minutes=st.integers(1, 200)),
@@ -78,3 +78,49 @@ def test_within_hours_and_out_of_hours_the_rhythm_is_kept(every, minutes, delta)
         first = due + delta * 60 * US
         assert found >= first
         assert (found - first) % (every * 60 * US) == 0
+
+
+HALF_HOURS = bind(Every(minutes=30), NOON, "UTC")
+THIRDS = bind(Every(minutes=20), NOON, "UTC")
+DAY_AND_HOUR = Daily("14:10", tz="UTC")
+
+
+@given(
+    st.sampled_from([
+        (HALF_HOURS - THIRDS) | DAY_AND_HOUR,
+        HALF_HOURS.between(None, "2030-03-18T12:00Z") | DAY_AND_HOUR,
+        (HALF_HOURS & THIRDS) | DAY_AND_HOUR,
+        (HALF_HOURS | DAY_AND_HOUR).between("2030-03-17T12:00Z", "2030-03-19T12:00Z"),
+        (HALF_HOURS | DAY_AND_HOUR) - THIRDS,
+        (HALF_HOURS | DAY_AND_HOUR) & Hours("09:00", "21:00", tz="UTC"),
+        HALF_HOURS | DAY_AND_HOUR.between("2030-03-17T12:00Z", "2030-03-19T12:00Z"),
+    ]),
+    st.integers(0, 200),
+    st.lists(st.integers(-120, 120).filter(bool), min_size=1, max_size=4),
+)  # fmt: skip
+def test_nested_triggers_never_name_what_is_decided(trigger, minutes, deltas):
+    """Whatever it is made of: on the new time nothing comes before what comes next, and calendar slots come once."""
+    due = next_us(trigger, NOON + minutes * 60 * US)
+    decided = set(slots(DAY_AND_HOUR, NOON, due - 1))
+    rhythm, shift = slots(HALF_HOURS, NOON, NOON + 48 * HOUR), 0
+    for step in deltas:
+        delta = step * 60 * US
+        shift += delta
+        changed, after = stepped(trigger, delta, due)
+        if changed is None:
+            return
+        upcoming = slots(changed, after, after + 4 * HOUR)
+        assert all(slot >= min(due, due + delta) for slot in upcoming)
+        # The rhythm may come to an instant that a calendar slot had: on the new time it is a slot of its own.
+        assert not (decided & set(upcoming)) - {slot + shift for slot in rhythm}
+        if not upcoming:
+            return
+        trigger, due = changed, upcoming[0]
+        decided |= set(slots(DAY_AND_HOUR, NOON, due - 1))
+
+
+def test_an_excluded_after_that_has_come_leaves_nothing():
+    once = bind(After(minutes=5) - Every(minutes=7), NOON, "UTC") | Daily("14:10", tz="UTC")
+    changed, after = stepped(once, HOUR, NOON + 2 * HOUR + 10 * 60 * US)
+    assert changed == Daily("14:10", tz="UTC")
+    assert next_us(changed, after) == NOON + 2 * HOUR + 10 * 60 * US
