@@ -114,6 +114,8 @@ class Actor:
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
         self.is_serving: bool = False
+        self._was_asked = False
+        self._clock_step: Request[None] | None = None
         self._thread = threading.get_ident()
         # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
         self._context = outside(contextvars.copy_context())
@@ -150,7 +152,7 @@ class Actor:
         """Append ``call(*args, now)`` and run the step, unless this is called from inside one."""
         request = Request(call, args)
         self._mailbox.append(request)
-        self.is_serving = True
+        self._was_asked = True
         self._step()
         return request
 
@@ -166,7 +168,7 @@ class Actor:
         await checkpoint_if_cancelled()
         request = Request(call, args)
         self._mailbox.append(request)
-        self.is_serving = True
+        self._was_asked = True
         self._step()
         await cancel_shielded_checkpoint()
         return request.unwrap()
@@ -182,6 +184,12 @@ class Actor:
         try:
             while not more:
                 now = clock.now()
+                # A slot comes before what else happens at its instant, as on a real clock, where a run that takes just
+                # its period ends a little later than the next slot comes.
+                if mailbox and self.is_serving and mailbox[0] is not self._clock_step:
+                    wake = store.next_wake()
+                    if wake is not None and wake <= now:
+                        more = ledger.advance(now)
                 while mailbox:
                     message = mailbox.popleft()
                     if type(message) is Attempt:
@@ -191,9 +199,10 @@ class Actor:
                         message.value = message.call(*message.args, now)
                     except Exception as exc:  # noqa: BLE001 - it is for whoever reads the request
                         message.error = exc
+                self.is_serving = self.is_serving or self._was_asked
                 wake = store.next_wake()
                 if ((wake is not None and wake <= now) or store.has_ready()) and self.is_serving:
-                    more = ledger.advance(now)
+                    more = ledger.advance(now) or more
                     wake = store.next_wake()
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
@@ -283,7 +292,7 @@ class Actor:
         delta = self.clock.check()
         self._wake_us = None  # the calendar has moved against the timer, if only by its drift
         if delta:
-            self.submit(self.ledger.step_clock, delta)
+            self._step_clock(delta)
         else:
             self._step()
 
@@ -291,7 +300,14 @@ class Actor:
         """A virtual calendar was set, as an administrator would set the clock."""
         self._wake_us = None
         if not self.is_stopped:
-            self.submit(self.ledger.step_clock, delta)
+            self._step_clock(delta)
+
+    def _step_clock(self, delta: int) -> None:
+        """Before all else, slots too: until elapsed triggers have followed the clock, theirs are in the wrong place."""
+        self._clock_step = Request(self.ledger.step_clock, (delta,))
+        self._mailbox.appendleft(self._clock_step)
+        self._was_asked = True
+        self._step()
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
         """Carry commands from the channel into the mailbox, in order."""

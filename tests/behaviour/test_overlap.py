@@ -174,3 +174,21 @@ async def test_delay_goes_on_after_a_skipped_slot(autojump_clock, scheduler, pro
     await trio.sleep(41)
     assert probe.starts == [20, 40]
     assert [run.status for run in await job.runs()] == ["succeeded", "skipped"] * 2
+
+
+@pytest.mark.parametrize(("seconds", "options"), [(10, {}), (3600, {"timeout": 10})], ids=["ends", "times out"])
+async def test_a_slot_at_the_very_end_of_a_run_comes_first(autojump_clock, scheduler, probe, seconds, options):
+    """Which of the two came first was left to chance in virtual time, and was always the end in simulate()."""
+    job = await scheduler.schedule(Every(seconds=10), probe.work, seconds, **options)
+    await trio.sleep(205)
+    assert probe.starts == list(range(10, 210, 20))
+    runs = await job.runs(limit=1000)
+    assert [run.status for run in runs if run.status == "skipped"] == ["skipped"] * 10
+
+
+async def test_a_command_at_the_instant_of_a_slot_comes_after_it(autojump_clock, scheduler, probe):
+    for _ in range(5):
+        job = await scheduler.schedule(Every(seconds=10), probe.work)
+        await trio.sleep(10)
+        await job.cancel()
+        assert (await job.runs())[0].started_at is not None

@@ -382,3 +382,21 @@ def test_a_failure_that_escalates_ends_the_program_here_and_there():
     assert {(run.id, run.due, run.status, run.reason) for run in real} == {
         (run.id, run.due, run.status, run.reason) for run in timeline
     }
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"overlap": "queue"}, {"overlap": "replace"}], ids=str)
+async def test_ties_are_decided_as_by_the_real_scheduler(autojump_clock, options):
+    """A run that takes, or may take, just its period."""
+    takes = 3600 if "timeout" in options else 60
+
+    async def work():
+        await trio.sleep(takes)
+
+    async with open_scheduler(shutdown_grace=0) as scheduler:
+        start = scheduler.now()
+        job = await scheduler.schedule(Every(minutes=1), work, name="it", **options)
+        await trio.sleep(1205)
+        real = [(run.due, run.status) for run in reversed(await job.runs(limit=1000))]
+    spec = JobSpec(Every(minutes=1), work, name="it", **options)
+    timeline = simulate(spec, start, start.add(seconds=1205), durations=takes)
+    assert [(run.due, run.status) for run in timeline] == real

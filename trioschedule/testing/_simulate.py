@@ -53,8 +53,8 @@ def simulate(
 ) -> Timeline:
     """Say what a scheduler would do with these jobs between two instants, without running them.
 
-    The decisions are those of the real scheduler: the same code makes them. A run that ends at the very instant of a
-    slot has ended before it. No job function, error handler or middleware is called; a ``where`` is, and may look at
+    The decisions are those of the real scheduler: the same code makes them. A slot that comes at the very instant at
+    which a run ends comes first. No job function, error handler or middleware is called; a ``where`` is, and may look at
     its job but not act on it. Where a failure escalates, the program ends. Synchronous; a year of hourly slots takes a
     fraction of a second.
 
@@ -215,6 +215,7 @@ class _Bench:
         """Go from one thing that happens to the next."""
         while (at := self._next()) is not None:
             self._elapsed = at
+            self._step()  # slots come before what else happens at their instant
             while self._agenda and self._agenda[0][0] <= at:
                 _, _, _, call, args = heapq.heappop(self._agenda)
                 call(*args)
