@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def load(path: Path):
     return module
 
 
+@pytest.fixture
+def _let_log_again():
+    """Some examples ask for silence, and other tests look at what is logged."""
+    logger = logging.getLogger("trioschedule")
+    before = logger.level
+    yield
+    logger.setLevel(before)
+
+
+@pytest.mark.usefixtures("_let_log_again")
 @pytest.mark.parametrize("name", stems(".py"))
 def test_example_prints_what_is_expected(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     module = load(EXAMPLES / f"{name}.py")

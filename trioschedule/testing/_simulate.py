@@ -54,9 +54,9 @@ def simulate(
     """Say what a scheduler would do with these jobs between two instants, without running them.
 
     The decisions are those of the real scheduler: the same code makes them. A slot that comes at the very instant at
-    which a run ends comes first. No job function, error handler or middleware is called; a ``where`` is, and may look at
-    its job but not act on it. Where a failure escalates, the program ends. Synchronous; a year of hourly slots takes a
-    fraction of a second.
+    which a run ends comes first. No job function, error handler or middleware is called; a ``where`` is, and may look
+    at its job but not act on it. Where a failure escalates, the program ends. Synchronous; a year of hourly slots takes
+    a fraction of a second.
 
     Args:
         program: a trigger, which becomes one job with ``options``; a `JobSpec` or several; or a `Registry`, whose
