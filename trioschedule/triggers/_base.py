@@ -32,7 +32,12 @@ class Trigger(Protocol):
     """
 
     def next_after(self, moment: datetime, /) -> datetime | None:
-        """The first slot strictly after `moment` as an aware datetime, or None if there is none."""
+        """The first slot strictly after `moment` as an aware datetime, or None if there is none.
+
+        The scheduler asks with a `pendulum.DateTime` in UTC. What that becomes under ``astimezone(timezone.utc)`` loses
+        its zone in sums, and its differences cannot be divided; for such arithmetic begin with
+        ``datetime.fromtimestamp(moment.timestamp(), timezone.utc)``.
+        """
         ...
 
 
