@@ -29,13 +29,12 @@ from ._base import (
 from ._dates import holds, read_dates, written_dates
 from ._hours import Hours, no_zone
 from ._simple import check_member
-from ._wall import DAY, EPOCH_DAY, Calendar, ZoneTable, next_slot, zone_table
+from ._wall import DAY, EPOCH_DAY, ZoneTable, zone_table
 
 if TYPE_CHECKING:
     from typing import Self
 
 _set: Final = object.__setattr__
-_MIDNIGHTS: Final = Calendar((0,))
 
 
 def _members(kind: type[_Combined], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
@@ -236,12 +235,12 @@ class Difference(BaseTrigger):
             raise no_zone(self)
         if isinstance(self.without, Hours):
             return self.without.last_within(self._table, due)
-        second = due // US
-        day = (second + self._table.offset(second)) // DAY
+        segment = self._table.segment(due // US)
+        day = (due // US + segment.offset) // DAY
         if not holds(self.without, date.fromordinal(day + EPOCH_DAY)):
             return None
-        midnight = next_slot(self._table, _MIDNIGHTS, second, "next", "both")
-        return due if midnight is None else max(due, midnight * US - 1)
+        # Behind the segment the wall may show another date, one before too: that is looked at then.
+        return min((day + 1) * DAY - segment.offset, segment.end) * US - 1
 
     def _parts(self) -> Parts:
         return (self.trigger, written_dates(self.without)), {} if self.tz is None else {"tz": self.tz}
