@@ -8,12 +8,16 @@ import threading
 import pytest
 
 from trioschedule.triggers import (
+    After,
+    CalendarInterval,
     Cron,
     Daily,
+    Delay,
     Difference,
     Every,
     Intersection,
     Monthly,
+    Sun,
     Union,
     Weekly,
     from_json,
@@ -195,3 +199,30 @@ def test_searches_in_threads_have_budgets_of_their_own():
 
     assert Intersection(Waiting(), Every("1s", start="2000-01-01T00:00Z")).next_us(NOW) is None
     assert found == [us("2026-03-01T08:00+00:00")] * 3
+
+
+HUGE = 10**400  # More than a float holds; and Python refuses to write ints of more than 4,300 digits.
+
+
+@pytest.mark.parametrize("number", [HUGE, 10**5_000, 1e308], ids=["400 digits", "5,000 digits", "1e308"])
+@pytest.mark.parametrize("unit", ["weeks", "days", "hours", "minutes", "seconds"])
+@pytest.mark.parametrize("kind", [Every, After, Delay])
+def test_numbers_beyond_floats_are_too_long(kind, unit, number):
+    # It was an OverflowError: int too large to convert to float.
+    with pytest.raises(ValueError, match="must be at most 365000 days"):
+        kind(**{unit: number})
+    with pytest.raises(ValueError, match=r"must be finite and not negative, not .{1,64}$"):
+        kind(**{unit: -number})
+
+
+@pytest.mark.parametrize("number", [HUGE, -HUGE, 10**5_000], ids=["positive", "negative", "5,000 digits"])
+def test_messages_show_no_more_of_a_number_than_is_of_use(number):
+    for make in (
+        lambda: Sun("sunset", number, 0),
+        lambda: Sun("sunset", 0, number),
+        lambda: Monthly(number, at="09:00"),
+        lambda: CalendarInterval(months=number, at="09:00"),
+    ):
+        with pytest.raises(ValueError, match=r"not an int of \d+ bits") as caught:
+            make()
+        assert len(str(caught.value)) < 400
