@@ -178,7 +178,7 @@ class Difference(Searching):
     Args:
         trigger: whose slots are left.
         without: a trigger, whose slots are removed; `Hours`, in which none are left; or any ``Container[date]``: slots
-            on a local date that it contains are removed. Sets, lists and tuples of dates, or of ISO texts of dates, are
+            on a local date that it contains are removed. Sets, lists, dicts and the like, of dates or of ISO texts, are
             copied; other containers (the calendars of `holidays`, say) are asked each time, by one thread after the
             other, and must not change.
         tz: IANA name of the zone of these dates; None for the trigger's own or, failing that, the scheduler's.
