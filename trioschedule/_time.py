@@ -55,6 +55,14 @@ _DURATION_CURE = "give text such as '90s', '5m', '1h30m', '2d', '500ms' or 'PT5M
 _INSTANT_CURE = "give an aware datetime or ISO text with an offset such as '2027-03-01T12:00:00+01:00'"
 
 
+def short(value: object) -> str:
+    """What a message shows of a value: its repr, of which 64 characters are enough."""
+    if isinstance(value, int) and value.bit_length() > 256:  # Python refuses to write those of thousands of digits.
+        return f"an int of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 64 else text[:61] + "..."
+
+
 def to_us(moment: datetime, name: str) -> int:
     """Turn an aware datetime into microseconds since the epoch, exactly, the pass of a fold included.
 
@@ -215,9 +223,10 @@ def duration_us(
 def _number_us(name: str, number: object, unit: int) -> int:
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise TypeError(f"{name} must be counted in numbers, not {number!r}: {_DURATION_CURE}")
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"{name} must be finite and not negative, not {number!r}")
-    return round(number * unit)
+    if not 0 <= number < math.inf:  # Not `math.isfinite`, which cannot take every int.
+        raise ValueError(f"{name} must be finite and not negative, not {short(number)}")
+    # Of those that are too long in any unit the product may be one too many for a float.
+    return round(number * unit) if number <= MAX_DURATION_US else MAX_DURATION_US + 1
 
 
 def _value_us(name: str, value: object) -> int:

@@ -182,6 +182,11 @@ TRIGGER_FAULTS = (
     Fault(
         "a rule comes once more than its COUNT",
         "triggers._rrule_days:Walls._counted", "found.nth(passed + count - 1)", "found.nth(passed + count)",
+        "definition", lambda: RRule("FREQ=DAILY;BYDAY=TU,WE,TH;COUNT=9", start="2001-02-20T12:00", tz="UTC"),
+    ),
+    Fault(
+        "a rule of nothing but days comes once more than its COUNT",
+        "triggers._rrule_days:Walls._nth", "+ count - 1", "+ count",
         "definition", lambda: RRule("FREQ=DAILY;COUNT=9", start="2001-02-20T12:00", tz="UTC"),
     ),
     Fault(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
+
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.triggers.helpers import AWKWARD_ZONES, iso, us
+from tests.triggers.helpers import (
+    AWKWARD_ZONES,
+    DAY,
+    US,
+    examples,
+    iso,
+    slots_between,
+    transitions,
+    us,
+    zones,
+)
 from trioschedule._time import FIRST_US, LAST_US
 from trioschedule.testing import _zones
-from trioschedule.triggers import Cron, Daily, Every, Manual, Monthly, Trigger, Weekly, next_us
+from trioschedule.triggers import Cron, Daily, Difference, Every, Manual, Monthly, Trigger, Weekly, next_us
 from trioschedule.triggers._dst import changes, effects, slot_notes
 
-US = 1_000_000
 START, END = us("2026-06-01T00:00+00:00"), us("2027-06-01T00:00+00:00")
 BERLIN = "Europe/Berlin"
 
@@ -222,3 +234,58 @@ def test_notes_of_one_slot() -> None:
         ("03:00", ["02:00 does not exist: moved to the end of the gap"]),
         ("03:30", ["02:30 does not exist: moved later by the gap"]),
     ]
+
+
+# --- dates taken away ----------------------------------------------------------------------------
+
+
+def test_dates_taken_away_where_the_clock_goes_back_over_midnight() -> None:
+    # The search went on at the next local midnight, past the second pass of the date before: its slots were lost, but
+    # only to those who asked before the change.
+    trigger = Cron("*/5 * * * *", tz="America/St_Johns", fold="both") - {"2010-11-07"}
+    for moment in ("2010-11-07T02:26Z", "2010-11-07T02:30Z"):
+        due = next_us(trigger, us(moment.replace("Z", "+00:00")))
+        assert iso(due, "America/St_Johns") == "2010-11-06T23:05:00-03:30"
+
+
+def check_filtering(tz: str, moment: int, dates: set[dt.date], minutes: int) -> None:
+    every = Every(minutes=minutes, start="2000-01-01T00:00Z")
+    trigger, zone = Difference(every, dates, tz=tz), zoneinfo.ZoneInfo(tz)
+    start, end = (moment - DAY) * US, (moment + DAY) * US
+    left = [
+        slot
+        for slot in slots_between(every, start, end)
+        if dt.datetime.fromtimestamp(slot // US, zone).date() not in dates
+    ]
+    assert slots_between(trigger, start, end) == left
+    for question in range(start, end, 10_800 * US):  # Constancy: whenever it is asked.
+        due = next_us(trigger, question)
+        expected = next((slot for slot in left if slot > question), None)
+        assert due == expected if expected is not None else due is None or due >= end
+
+
+@st.composite
+def _moments_and_dates(draw: st.DrawFn) -> tuple[str, int, set[dt.date]]:
+    tz = draw(zones)
+    moment = draw(st.sampled_from(transitions(tz) or (10**9,)))
+    today = dt.datetime.fromtimestamp(moment, dt.UTC).date()
+    away = draw(st.sets(st.integers(-1, 1), min_size=1))
+    return tz, moment, {today + dt.timedelta(days=days) for days in away}
+
+
+@examples(100)
+@given(_moments_and_dates(), st.sampled_from([1, 30]))
+def test_taking_dates_away_is_filtering_slot_by_slot(given_: tuple[str, int, set[dt.date]], minutes: int) -> None:
+    check_filtering(*given_, minutes)
+
+
+def test_taking_away_a_date_that_is_shown_in_two_parts() -> None:
+    shown = 0
+    for tz in AWKWARD_ZONES:
+        zone = zoneinfo.ZoneInfo(tz)
+        for change in transitions(tz):
+            before, after = (dt.datetime.fromtimestamp(second, zone).date() for second in (change - 1, change))
+            if after < before:
+                shown += 1
+                check_filtering(tz, change, {before}, 1)
+    assert shown

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
-from trioschedule.triggers import Cron, Daily, Every, Intersection, Monthly, Weekly, from_json, last_us, next_us
+from trioschedule.triggers import (
+    After,
+    CalendarInterval,
+    Cron,
+    Daily,
+    Delay,
+    Difference,
+    Every,
+    Intersection,
+    Monthly,
+    Sun,
+    Union,
+    Weekly,
+    from_json,
+    last_us,
+    next_us,
+)
 from trioschedule.triggers._base import MAX_PROBES
 
 from .helpers import US, us
@@ -132,3 +149,80 @@ def test_stored_data_cannot_make_a_line_longer():
     assert work(from_json, data) < 200
     assert work(Cron, "0 0 * * *" + " " * 10**6) < 20
     assert NOW % US == 0
+
+
+def test_nested_searches_share_one_budget():
+    # Each had 100,000 candidates of its own: 1,667 of the outer search made it half a minute, the event loop with it.
+    every = Every(seconds=1, start="2027-01-01T00:00Z")
+    never = (every - Cron("0-58 * * * * *", tz="UTC", seconds="first")) - every
+    assert work(never.next_us, NOW) < 100 * MAX_PROBES
+    with pytest.raises(ValueError, match=r"no slot within 50 years or 50000 candidates") as caught:
+        never.next_us(us("2027-01-01T00:00+00:00"))
+    assert str(caught.value).startswith(repr(never))  # Not the one within, which has slots.
+    assert every.next_us(NOW) is not None
+    rare = every - Cron("0-58 * * * * *", tz="UTC", seconds="first")  # The budget is renewed for each search.
+    for _ in range(3):
+        assert last_us(rare, NOW, us("2027-06-01T00:00+00:00")) == us("2027-05-31T23:59:59+00:00")
+
+
+@pytest.mark.parametrize("combine", [Intersection, Union])
+def test_what_has_many_parts_may_look_at_fewer_candidates(combine):
+    class Counting:
+        asked = 0
+
+        def next_after(self, moment):
+            Counting.asked += 1
+            return every.next_after(moment)
+
+    every = Every("2s", start="2000-01-01T00:00Z")
+    with pytest.raises(ValueError, match="no slot within"):
+        next_us(Difference(combine(*(Counting() for _ in range(100))), every), NOW)
+    assert Counting.asked < 12 * MAX_PROBES
+
+
+def test_searches_in_threads_have_budgets_of_their_own():
+    inner = Every("1s", start="2000-01-01T00:00Z") - Every("1s", start="2000-01-01T00:00Z").between(
+        "2026-03-01T00:00Z", "2026-03-01T08:00Z"
+    )
+    found = []
+
+    class Waiting:
+        """Asked in a search, it lets other threads search."""
+
+        def next_after(self, moment):
+            threads = [threading.Thread(target=lambda: found.append(inner.next_us(NOW))) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return
+
+    assert Intersection(Waiting(), Every("1s", start="2000-01-01T00:00Z")).next_us(NOW) is None
+    assert found == [us("2026-03-01T08:00+00:00")] * 3
+
+
+HUGE = 10**400  # More than a float holds; and Python refuses to write ints of more than 4,300 digits.
+
+
+@pytest.mark.parametrize("number", [HUGE, 10**5_000, 1e308], ids=["400 digits", "5,000 digits", "1e308"])
+@pytest.mark.parametrize("unit", ["weeks", "days", "hours", "minutes", "seconds"])
+@pytest.mark.parametrize("kind", [Every, After, Delay])
+def test_numbers_beyond_floats_are_too_long(kind, unit, number):
+    # It was an OverflowError: int too large to convert to float.
+    with pytest.raises(ValueError, match="must be at most 365000 days"):
+        kind(**{unit: number})
+    with pytest.raises(ValueError, match=r"must be finite and not negative, not .{1,64}$"):
+        kind(**{unit: -number})
+
+
+@pytest.mark.parametrize("number", [HUGE, -HUGE, 10**5_000], ids=["positive", "negative", "5,000 digits"])
+def test_messages_show_no_more_of_a_number_than_is_of_use(number):
+    for make in (
+        lambda: Sun("sunset", number, 0),
+        lambda: Sun("sunset", 0, number),
+        lambda: Monthly(number, at="09:00"),
+        lambda: CalendarInterval(months=number, at="09:00"),
+    ):
+        with pytest.raises(ValueError, match=r"not an int of \d+ bits") as caught:
+            make()
+        assert len(str(caught.value)) < 400

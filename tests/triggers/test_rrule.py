@@ -15,7 +15,19 @@ from hypothesis import given, strategies as st
 from trioschedule.testing import check_trigger_laws, strategies as ts
 from trioschedule.testing._definition import defined_slots
 from trioschedule.testing._laws import LAWS
-from trioschedule.triggers import Daily, Every, RRule, anchored, from_json, is_bound, last_us, moved, to_json, upcoming
+from trioschedule.triggers import (
+    Daily,
+    Every,
+    RRule,
+    _rrule_days,
+    anchored,
+    from_json,
+    is_bound,
+    last_us,
+    moved,
+    to_json,
+    upcoming,
+)
 
 from .helpers import DAY, US, examples, folds, gaps, iso, slots_between, times, us, zones
 from .test_hostile_input import work
@@ -449,3 +461,52 @@ def test_law_a_daily_rule_is_daily(at, tz, gap, fold, moment):
 )
 def test_all_laws_are_kept(trigger):
     assert check_trigger_laws(trigger) == tuple(LAWS)
+
+
+# --- COUNT without walking -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FREQ=DAILY;COUNT=70000",
+        "FREQ=WEEKLY;COUNT=10000",
+        "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR;COUNT=9000",
+        "FREQ=MONTHLY;COUNT=2400",
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=40",
+        "FREQ=MINUTELY;COUNT=1000000",
+    ],
+)
+def test_the_last_of_count_is_not_walked_to_when_a_rule_is_made(text):
+    # A store of sixty rules with COUNT=70000 took a second to read: each walked through 192 years at once.
+    def make():
+        RRule(text, start="1950-03-03T00:00", tz="UTC")
+
+    _rrule_days.walls_of.cache_clear()
+    _rrule_days._year.cache_clear()
+    _rrule_days._days_of_year.cache_clear()
+    assert work(make) < 8_000
+
+
+@examples(60)
+@given(
+    st.sampled_from(["DAILY", "WEEKLY", "HOURLY", "MINUTELY", "DAILY;BYHOUR=1,9,17", "DAILY;BYMINUTE=0,59;BYSECOND=3"]),
+    st.sampled_from([1, 2, 3, 4, 6]),
+    st.integers(1, 200),
+    st.datetimes(dt.datetime(2001, 1, 1), dt.datetime(2030, 1, 1)),
+)
+def test_law_the_last_of_count_is_the_one_that_a_walk_finds(freq, interval, count, start):
+    start = start.replace(microsecond=0)
+    text = f"FREQ={freq};INTERVAL={interval}"
+    endless_ = RRule(text, start=start, tz="UTC")
+    walked = upcoming(endless_, count, after=start.replace(tzinfo=dt.UTC) - dt.timedelta(seconds=1))
+    counted = RRule(f"{text};COUNT={count}", start=start, tz="UTC")
+    assert upcoming(counted, count + 1, after=dt.datetime(2000, 1, 1, tzinfo=dt.UTC)) == walked
+
+
+def test_a_count_that_takes_too_long_is_told_by_the_first_search_at_the_latest():
+    rule = RRule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO;COUNT=150", start="2027-01-01T00:00", tz="UTC")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"expression must reach its COUNT .*UNTIL"):
+            rule.next_us(0)
+    assert RRule("FREQ=DAILY;COUNT=1000000", start="2027-01-01T00:00", tz="UTC").next_us(0) is not None

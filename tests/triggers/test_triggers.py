@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import datetime as dt
 import itertools
@@ -16,6 +17,7 @@ import trioschedule.triggers as ts
 from trioschedule.triggers import (
     After,
     At,
+    CalendarInterval,
     Cron,
     Daily,
     Delay,
@@ -428,7 +430,7 @@ def test_calendars_of_others_are_asked_and_need_not_hash():
 
 def test_a_search_that_cannot_end_says_so():
     never = Every("2s", start=NOON) & Every("2s", start=NOON.add(seconds=1))
-    with pytest.raises(ValueError, match=r"no slot within 50 years or 100000 candidates.*between\(start, end\)"):
+    with pytest.raises(ValueError, match=r"no slot within 50 years or 50000 candidates.*between\(start, end\)"):
         never.next_us(NOW)
     nothing = Daily("09:00", tz="UTC") - Daily("09:00", tz="UTC")
     with pytest.raises(ValueError, match="50 years"):
@@ -631,3 +633,71 @@ def test_different_triggers_differ():
     )
     assert Daily("07:00") != Daily("07:00", tz="UTC")
     assert Daily("07:00", fold="first") != Daily("07:00", fold="last")
+
+
+# --- what dates are taken from -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"2027-01-02": "closed"},
+        {dt.date(2027, 1, 2): "closed"},
+        {"2027-01-02": 1}.keys(),
+        collections.deque(["2027-01-02"]),
+        collections.Counter(["2027-01-02"]),
+        collections.defaultdict(int, {"2027-01-02": 1}),
+    ],
+    ids=["texts", "dates", "keys", "deque", "Counter", "defaultdict"],
+)
+def test_collections_of_dates_are_read_whatever_their_kind(dates):
+    # Texts in them equalled no date, and nothing was taken away.
+    trigger = Daily("07:00", tz="UTC") - dates
+    assert trigger == Daily("07:00", tz="UTC") - {"2027-01-02"}
+    assert trigger.next_us(us("2027-01-01T12:00+00:00")) == us("2027-01-03T07:00+00:00")
+
+
+class _Listed:
+    """A calendar of somebody's own, of which one can ask what it contains."""
+
+    def __init__(self, *items):
+        self.items = items
+
+    def __contains__(self, day):
+        return day in self.items
+
+    def __iter__(self):
+        return iter(self.items)
+
+    def __len__(self):
+        return len(self.items)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [range(5), collections.UserDict({"2027-01-02": 1}), _Listed("2027-01-02"), {"2027-01-02": 1}.items(), {3: "x"}],
+    ids=["range", "UserDict", "own", "items", "ints"],
+)
+def test_what_contains_no_dates_is_refused(dates):
+    with pytest.raises(TypeError, match=r"without must contain dates, .*: give a trigger, Hours, a set"):
+        Daily("07:00", tz="UTC") - dates
+    with pytest.raises(TypeError, match=r"holidays must contain dates, .*: give a set"):
+        Monthly("last business day", at="07:00", holidays=dates)
+
+
+def test_calendars_that_list_dates_are_still_asked():
+    class Lazy(dict):
+        def __contains__(self, day):
+            return day.weekday() == 6
+
+    sunday = dt.date(2027, 1, 3)
+    for calendar in (Lazy(), Lazy({"a": 1}), Lazy({str(sunday): 1}), _Listed(), _Listed(sunday), _Listed("x")):
+        assert (Daily("07:00", tz="UTC") - calendar).without is calendar
+
+
+@pytest.mark.parametrize("text", ["2027-1-1", "2027-01-1", "20270101", "2027-W01-1", "2027-01-01\n", "２０２７-01-01"])
+def test_dates_are_written_in_full(text):
+    # strptime read 2027-1-1 too, and took a hundred times as long.
+    for make in (lambda: Daily("07:00") - {text}, lambda: CalendarInterval(days=2, start=text, at="07:00")):
+        with pytest.raises(ValueError, match="date"):
+            make()

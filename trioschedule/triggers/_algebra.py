@@ -10,13 +10,15 @@ import attrs
 
 from .._time import FIRST_US, LAST_US, US, instant_us, iso_us, zone
 from ._base import (
-    MAX_PROBES,
     MAX_SEARCH_US,
     BaseTrigger,
+    Budget,
     Parts,
+    Searching,
     Trigger,
     anchored,
     bind,
+    count_members,
     count_us,
     endless,
     is_bound,
@@ -29,13 +31,12 @@ from ._base import (
 from ._dates import holds, read_dates, written_dates
 from ._hours import Hours, no_zone
 from ._simple import check_member
-from ._wall import DAY, EPOCH_DAY, Calendar, ZoneTable, next_slot, zone_table
+from ._wall import DAY, EPOCH_DAY, ZoneTable, zone_table
 
 if TYPE_CHECKING:
     from typing import Self
 
 _set: Final = object.__setattr__
-_MIDNIGHTS: Final = Calendar((0,))
 
 
 def _members(kind: type[_Combined], triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
@@ -71,9 +72,6 @@ class _Combined(BaseTrigger):
 
     def __init__(self, *triggers: Trigger) -> None:
         _set(self, "triggers", _members(type(self), triggers))
-
-    def next_us(self, after: int) -> int | None:
-        return self._next_until(after, None)
 
     def _parts(self) -> Parts:
         return self.triggers, {}
@@ -113,7 +111,11 @@ class Union(_Combined):
         ValueError: none given.
     """
 
+    def next_us(self, after: int) -> int | None:
+        return self._next_until(after, None)
+
     def _next_until(self, after: int, until: int | None) -> int | None:
+        count_members(len(self.triggers))
         best = None
         for trigger in self.triggers:
             due = next_until(trigger, after, until)
@@ -128,10 +130,10 @@ class Union(_Combined):
 
 @final
 @attrs.frozen(init=False, repr=False)
-class Intersection(_Combined):
+class Intersection(_Combined, Searching):
     """The slots that all of the triggers have: what ``a & b`` makes. Equal to the microsecond.
 
-    A search gives up with ValueError after 50 years or 100,000 candidates without a common slot.
+    A search gives up with ValueError after 50 years or 50,000 candidates without a common slot.
 
     Args:
         triggers: one or more; intersections among them are dissolved, equal ones kept once.
@@ -141,10 +143,11 @@ class Intersection(_Combined):
         ValueError: none given.
     """
 
-    def _next_until(self, after: int, until: int | None) -> int | None:
+    def _search(self, after: int, until: int | None, budget: Budget) -> int | None:
         horizon = max(after, FIRST_US) + MAX_SEARCH_US
         moment = after
-        for _ in range(MAX_PROBES):
+        while True:
+            budget.take(len(self.triggers))
             latest = next_until(self.triggers[0], moment, until)
             if latest is None:
                 return None
@@ -160,23 +163,22 @@ class Intersection(_Combined):
             if agreed:
                 return latest
             if moment > horizon:
-                break
+                raise endless(self, after)
             # One more look beyond the horizon: what was found there may be a lone `At`, which the others share.
             moment = latest - 1
-        raise endless(self, after)
 
 
 @final
 @attrs.frozen(init=False, repr=False)
-class Difference(BaseTrigger):
+class Difference(Searching):
     """The slots of `trigger` but for those of another, or those on some days or in some hours: what ``a - b`` makes.
 
-    A search gives up with ValueError after 50 years or 100,000 candidates that were all taken away.
+    A search gives up with ValueError after 50 years or 50,000 candidates that were all taken away.
 
     Args:
         trigger: whose slots are left.
         without: a trigger, whose slots are removed; `Hours`, in which none are left; or any ``Container[date]``: slots
-            on a local date that it contains are removed. Sets, lists and tuples of dates, or of ISO texts of dates, are
+            on a local date that it contains are removed. Sets, lists, dicts and the like, of dates or of ISO texts, are
             copied; other containers (the calendars of `holidays`, say) are asked each time, by one thread after the
             other, and must not change.
         tz: IANA name of the zone of these dates; None for the trigger's own or, failing that, the scheduler's.
@@ -210,13 +212,11 @@ class Difference(BaseTrigger):
         _set(self, "tz", tz)
         _set(self, "_table", None if read_in is None else zone_table(read_in))
 
-    def next_us(self, after: int) -> int | None:
-        return self._next_until(after, None)
-
-    def _next_until(self, after: int, until: int | None) -> int | None:
+    def _search(self, after: int, until: int | None, budget: Budget) -> int | None:
         horizon = max(after, FIRST_US) + MAX_SEARCH_US
         moment = after
-        for _ in range(MAX_PROBES):
+        while True:
+            budget.take(1)
             due = next_until(self.trigger, moment, until)
             if due is None:
                 return None
@@ -224,9 +224,8 @@ class Difference(BaseTrigger):
             if blocked is None:
                 return due
             if blocked > horizon:
-                break
+                raise endless(self, after)
             moment = blocked
-        raise endless(self, after)
 
     def _blocked_until(self, due: int) -> int | None:
         """Where to search on if `due` is taken away, else None."""
@@ -236,12 +235,12 @@ class Difference(BaseTrigger):
             raise no_zone(self)
         if isinstance(self.without, Hours):
             return self.without.last_within(self._table, due)
-        second = due // US
-        day = (second + self._table.offset(second)) // DAY
+        segment = self._table.segment(due // US)
+        day = (due // US + segment.offset) // DAY
         if not holds(self.without, date.fromordinal(day + EPOCH_DAY)):
             return None
-        midnight = next_slot(self._table, _MIDNIGHTS, second, "next", "both")
-        return due if midnight is None else max(due, midnight * US - 1)
+        # Behind the segment the wall may show another date, one before too: that is looked at then.
+        return min((day + 1) * DAY - segment.offset, segment.end) * US - 1
 
     def _parts(self) -> Parts:
         return (self.trigger, written_dates(self.without)), {} if self.tz is None else {"tz": self.tz}

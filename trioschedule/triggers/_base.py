@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from datetime import date, datetime, timedelta
+from threading import local
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, overload, runtime_checkable
 
 from .._time import FIRST_US, LAST_US, US, from_us, iso_us, to_us
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from ._algebra import Difference, Intersection, Union, Window
     from ._hours import During, Hours
 
-MAX_PROBES: Final = 100_000
+# Of a whole search, however many searches are nested in it: a few tenths of a second, for event loops wait that long.
+MAX_PROBES: Final = 50_000
 MAX_SEARCH_US: Final = 50 * 36_525 * 864 * US  # 50 years of 365.25 days.
 
 
@@ -141,7 +143,7 @@ class BaseTrigger:
         """The first slot strictly after `after`, both in microseconds since the epoch, or None.
 
         Raises:
-            ValueError: the trigger is not bound, or the search went on for 50 years or 100,000 candidates.
+            ValueError: the trigger is not bound, or the search went on for 50 years or 50,000 candidates.
         """
         raise NotImplementedError
 
@@ -190,6 +192,66 @@ def endless(trigger: BaseTrigger, after: int) -> ValueError:
         f"{trigger!r} has no slot within 50 years or {MAX_PROBES} candidates after {iso_us(after)}: "
         f"check that its parts can meet, or limit it with between(start, end)",
     )
+
+
+class Budget:
+    """How many candidates a search may still look at, those of the searches within it included."""
+
+    __slots__ = ("_after", "_left", "_trigger")
+
+    def __init__(self, trigger: BaseTrigger, after: int) -> None:
+        self._trigger = trigger
+        self._after = after
+        self._left = MAX_PROBES
+
+    def take(self, parts: int) -> None:
+        """Count one candidate, or more where many parts are asked for each.
+
+        Raises:
+            ValueError: that was one too many. It names the outermost trigger, for the one within may be innocent.
+        """
+        self._left -= 1 + parts // _PARTS_PER_PROBE
+        if self._left < 0:
+            raise endless(self._trigger, self._after)
+
+
+class _Running(local):
+    """The budget of the search that this thread is in."""
+
+    budget: Budget | None = None
+
+
+_PARTS_PER_PROBE: Final = 8
+_running: Final = _Running()
+
+
+class Searching(BaseTrigger):
+    """A trigger that finds its slots by trying candidates: the outermost one sets the budget for all within it."""
+
+    __slots__ = ()
+
+    def next_us(self, after: int) -> int | None:
+        return self._next_until(after, None)
+
+    def _next_until(self, after: int, until: int | None) -> int | None:
+        budget = _running.budget
+        if budget is not None:
+            return self._search(after, until, budget)
+        _running.budget = budget = Budget(self, after)
+        try:
+            return self._search(after, until, budget)
+        finally:
+            _running.budget = None
+
+    def _search(self, after: int, until: int | None, budget: Budget) -> int | None:
+        """`_next_until` that takes each candidate from the budget."""
+        raise NotImplementedError
+
+
+def count_members(number: int) -> None:
+    """Take what it costs to ask so many members at once from the budget of the search around them, if there is one."""
+    if number >= _PARTS_PER_PROBE and _running.budget is not None:
+        _running.budget.take(number)
 
 
 def check_trigger(trigger: object, name: str = "trigger") -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import re
+from collections import deque
+from collections.abc import Container, ItemsView, Iterable, KeysView, Sized
 from datetime import date, datetime
 from threading import RLock
 from typing import Any, Final
@@ -10,6 +12,8 @@ from typing import Any, Final
 # Calendars such as those of `holidays` note a year as known before they have filled it in: a second thread that asks
 # meanwhile is told that no day of it is a holiday. Asked one at a time they are right.
 _ASKING: Final = RLock()
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_COPIED: Final = (set, frozenset, list, tuple, deque, range, KeysView, ItemsView)
 
 
 def read_date(day: object, name: str, cure: str) -> date:
@@ -21,8 +25,10 @@ def read_date(day: object, name: str, cure: str) -> date:
     """
     if isinstance(day, str):
         try:
-            # Not `date.fromisoformat`, which reads weeks and digits without dashes too.
-            return datetime.strptime(day, "%Y-%m-%d").date()  # noqa: DTZ007
+            # Alone, `date.fromisoformat` reads weeks and digits without dashes too.
+            if not _DATE.fullmatch(day):
+                raise ValueError  # noqa: TRY301
+            return date.fromisoformat(day)
         except ValueError:
             raise ValueError(f"{name}, not {day[:64]!r}: {cure}") from None
     if isinstance(day, date) and not isinstance(day, datetime):
@@ -31,15 +37,20 @@ def read_date(day: object, name: str, cure: str) -> date:
 
 
 def read_dates(name: str, value: Container[Any], cure: str) -> Container[date]:
-    """Copy sets, lists and tuples of dates, or of ISO texts of dates, into a frozenset; others stay what they are.
+    """Copy plain collections of dates, or of ISO texts of dates, into a frozenset; others stay what they are.
 
     Raises:
-        TypeError: something in it is no date.
+        TypeError: something in it is no date, or it is of another kind and seems to hold none.
         ValueError: a text in it is no date.
     """
-    if not isinstance(value, (set, frozenset, list, tuple)):
-        return value
-    return frozenset(read_date(day, f"{name} must contain dates", cure) for day in value)
+    # Of a dict the keys are what it contains, unless a subclass says otherwise, as the calendars of `holidays` do.
+    if isinstance(value, _COPIED) or (isinstance(value, dict) and type(value).__contains__ is dict.__contains__):
+        return frozenset(read_date(day, f"{name} must contain dates", cure) for day in value)
+    # A text equals no date: one that knows the text alone would take away nothing, and nobody would notice.
+    first = next(iter(value), None) if isinstance(value, Sized) and isinstance(value, Iterable) else None
+    if isinstance(first, str) and _DATE.fullmatch(first) and not holds(value, read_date(first, name, cure)):
+        raise TypeError(f"{name} must contain dates, this {type(value).__name__} has texts such as {first!r}: {cure}")
+    return value
 
 
 def written_dates(days: object) -> Any:

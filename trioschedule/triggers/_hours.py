@@ -10,10 +10,11 @@ import attrs
 
 from .._time import FIRST_US, US, to_us, zone
 from ._base import (
-    MAX_PROBES,
     MAX_SEARCH_US,
     BaseTrigger,
+    Budget,
     Parts,
+    Searching,
     Trigger,
     anchored,
     bind,
@@ -225,10 +226,10 @@ def check_hours(hours: object) -> None:
 
 @final
 @attrs.frozen(init=False, repr=False)
-class During(BaseTrigger):
+class During(Searching):
     """The slots of `trigger` that lie within hours: what ``trigger & hours`` makes.
 
-    A search gives up with ValueError after 50 years or 100,000 candidates that all lay outside.
+    A search gives up with ValueError after 50 years or 50,000 candidates that all lay outside.
 
     Args:
         trigger: whose slots are limited.
@@ -250,15 +251,13 @@ class During(BaseTrigger):
         _set(self, "hours", hours)
         _set(self, "_table", None if read_in is None else zone_table(read_in))
 
-    def next_us(self, after: int) -> int | None:
-        return self._next_until(after, None)
-
-    def _next_until(self, after: int, until: int | None) -> int | None:
+    def _search(self, after: int, until: int | None, budget: Budget) -> int | None:
         if self._table is None:
             raise no_zone(self)
         horizon = max(after, FIRST_US) + MAX_SEARCH_US
         moment = after
-        for _ in range(MAX_PROBES):
+        while True:
+            budget.take(1)
             due = next_until(self.trigger, moment, until)
             if due is None:
                 return None
@@ -266,9 +265,8 @@ class During(BaseTrigger):
             if within == due:
                 return due
             if within > horizon:
-                break
+                raise endless(self, after)
             moment = within - 1
-        raise endless(self, after)
 
     def _parts(self) -> Parts:
         return (self.trigger, self.hours), {}

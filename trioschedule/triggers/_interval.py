@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 
-from .._time import US
+from .._time import US, short
 from ._base import BaseTrigger, Parts
 from ._calendar import (
     checked_zone,
@@ -180,7 +180,7 @@ def _length(given: dict[str, object]) -> tuple[int, int]:
         if isinstance(number, bool) or not isinstance(number, int):
             raise TypeError(f"{unit} must be an int, not {number!r}: for parts of days use Every(hours=36)")
         if not 0 <= number <= _MAX[unit]:
-            raise ValueError(f"{unit} must be 0 to {_MAX[unit]}, not {number}")
+            raise ValueError(f"{unit} must be 0 to {_MAX[unit]}, not {short(number)}")
         numbers[unit] = number
     months, days = numbers["years"] * 12 + numbers["months"], numbers["weeks"] * 7 + numbers["days"]
     if not months and not days:

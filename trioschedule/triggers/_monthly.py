@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, fi
 
 import attrs
 
+from .._time import short
 from ._base import BaseTrigger, Parts, endless
 from ._calendar import (
     FULL_WEEKDAYS,
@@ -92,9 +93,9 @@ class Monthly(BaseTrigger):
         tz: IANA name of the zone; None for the scheduler's.
         missing: what happens in a month without that day: "skip" it, or run on the "last" day, or the last of that
             kind. (A day counted from the end that lies before the month's beginning becomes the first.)
-        holidays: what is no business day: any ``Container[date]``. Sets, lists and tuples of dates, or of ISO texts of
-            dates, are copied; other containers (the calendars of the package `holidays`, say) are asked, by one thread
-            after the other, and must not change.
+        holidays: what is no business day: any ``Container[date]``. Sets, lists, dicts and the like, of dates or of
+            ISO texts, are copied; other containers (the calendars of the package `holidays`, say) are asked, by one
+            thread after the other, and must not change.
         gap: where the zone skips the time: "next" (auto) runs once at the end of the gap, "skip" not at all, "shift"
             later by the length of the gap (RFC 5545).
         fold: where the zone shows the time twice: run at the "first" (auto), the "last", or "both".
@@ -191,7 +192,7 @@ def _month_day(day: object) -> Day:
     if isinstance(day, bool) or not isinstance(day, int):
         raise TypeError(f"days must be ints or text, not {day!r}: {_DAYS_CURE}")
     if not 1 <= abs(day) <= 31:
-        raise ValueError(f"days must be 1 to 31, or -1 (last) to -31, not {day}; or {_NAMED_CURE}")
+        raise ValueError(f"days must be 1 to 31, or -1 (last) to -31, not {short(day)}; or {_NAMED_CURE}")
     return day
 
 

@@ -61,25 +61,48 @@ class _Year(NamedTuple):
 class Walls:
     """The wall times of a rule from DTSTART on: the set that `next_slot` searches. COUNT is heeded, UNTIL is not."""
 
-    __slots__ = ("_last", "_rule", "_start", "_times")
+    __slots__ = ("_count", "_last", "_rule", "_start", "_times")
 
     def __init__(self, rule: Rule, start: datetime) -> None:
         """Take from `start` what the rule does not say.
 
         Raises:
-            ValueError: it never comes, or only so late that nobody can tell, or too often.
+            ValueError: it never comes, or only so late that nobody can tell, or too often. Of some whose COUNT
+                takes too long, the first search says so.
         """
         self._times = _times_of(rule, start)
         self._rule = _with_defaults(rule, start)
         self._start = start
         self._last: int | None = None
+        self._count: int | None = None
         if not self._comes():
             raise ValueError(
                 f"expression must name dates that exist, of this rule none comes in {_MAX_YEARS} years from "
                 f"{start.isoformat()} on: check its BY… parts against each other",
             )
+        # What of COUNT must be walked is, once, for the first who asks: rules are read by the hundred from a store.
         if rule.total is not None:
-            self._last = self._counted(rule.total)
+            step = _step_of(rule)
+            if step is not None:
+                self._last = self._nth(rule.total, step)
+            elif rule.total > _MAX_COUNTED * self._most_a_year():
+                raise _uncountable(rule.total - _MAX_COUNTED * self._most_a_year())
+            else:
+                self._count = rule.total
+
+    def _nth(self, count: int, step: int) -> int:
+        """The last of COUNT where all times of every so many days count."""
+        begin = _wall(self._start)
+        days, moment = divmod(bisect_left(self._times, begin % DAY) + count - 1, len(self._times))
+        return (begin // DAY + days * step) * DAY + self._times[moment]
+
+    def _most_a_year(self) -> int:
+        """No year has more of it."""
+        rule = self._rule
+        days = 366
+        if rule.bymonthday:  # In each of these months.
+            days = len(rule.bymonthday) * (len(rule.bymonth) or 12)
+        return days * len(self._times)
 
     def _comes(self) -> bool:
         try:
@@ -90,6 +113,11 @@ class Walls:
     def first(self, wall: int) -> int | None:
         """The first at or after `wall`, or None; NeverComesError if a long search finds none."""
         wall = max(wall, _wall(self._start))
+        count = self._count
+        if count is not None:
+            # Threads that meet here find the same, and none that sees it counted misses what was found.
+            self._last = self._counted(count)
+            self._count = None
         if wall // DAY > LAST_DAY or (self._last is not None and wall > self._last):
             return None
         year = date.fromordinal(wall // DAY + EPOCH_DAY).year
@@ -118,10 +146,14 @@ class Walls:
                 return found.nth(passed + count - 1)
             count -= found.size() - passed
             year += 1
-        raise ValueError(
-            f"expression must reach its COUNT within {_MAX_COUNTED} years or so, {count} recurrences would be left: "
-            f"say UNTIL=…, or leave it out",
-        )
+        raise _uncountable(count)
+
+
+def _uncountable(left: int) -> ValueError:
+    return ValueError(
+        f"expression must reach its COUNT within {_MAX_COUNTED} years or so, {left} recurrences would be left: "
+        f"say UNTIL=…, or leave it out",
+    )
 
 
 @lru_cache(maxsize=128)
@@ -150,6 +182,15 @@ def _with_defaults(rule: Rule, start: datetime) -> Rule:
     if rule.freq == "YEARLY":
         return rule._replace(bymonth=rule.bymonth or (start.month,), bymonthday=(start.day,))
     return rule._replace(bymonthday=(start.day,))
+
+
+def _step_of(rule: Rule) -> int | None:
+    """Every how many days it comes, None where that takes more than arithmetic."""
+    if rule.names_days or rule.bymonth or rule.bysetpos or rule.freq in {"MONTHLY", "YEARLY"}:
+        return None
+    if rule.freq == "WEEKLY":
+        return rule.interval * 7
+    return rule.interval if rule.freq == "DAILY" else 1  # The rhythms of hours and minutes are those of each day.
 
 
 def _times_of(rule: Rule, start: datetime) -> tuple[int, ...]:

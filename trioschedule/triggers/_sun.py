@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, final, get_args
 
 import attrs
 
-from .._time import FIRST_US, LAST_US, US, duration_us, format_duration, iso_us, zone
+from .._time import FIRST_US, LAST_US, US, duration_us, format_duration, iso_us, short, zone
 from ._base import BaseTrigger, Parts
 from ._wall import DAY, EPOCH_DAY, LAST_DAY
 
@@ -133,7 +133,7 @@ def _degrees(name: str, value: object, limit: int) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of degrees, not {value!r}: for example 52.52 and 13.41 for Berlin")
     if not -limit <= value <= limit:
-        raise ValueError(f"{name} must be {-limit} to {limit} degrees, not {value}: south and west are negative")
+        raise ValueError(f"{name} must be {-limit} to {limit} degrees, not {short(value)}: south and west are negative")
     return float(value) + 0.0  # Of the two zeros the positive one.
 
 
