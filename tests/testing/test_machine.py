@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 from tests.testing.faults import MACHINE_FAULTS, planted
 from tests.triggers.helpers import examples
 from trioschedule import After, Every, JobDoneError
-from trioschedule.testing import SchedulerMachine
+from trioschedule.testing import SchedulerMachine, _guest
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.rst"
 ENOUGH = settings(
@@ -306,3 +306,82 @@ def test_options_that_do_not_exist_are_reported_as_such():
     with pytest.raises(TypeError, match="unexpected keyword argument 'zone'"):
         machine.open()
     machine.teardown()
+
+
+class Stubborn(SchedulerMachine):
+    """Its job does not end, whatever is done to it."""
+
+    adds_jobs = False
+
+    async def set_up(self, scheduler):
+        await scheduler.schedule(Every(seconds=10), self.hold_out)
+
+
+class Shielded(Stubborn):
+    async def hold_out(self):
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+class ShieldedCleanup(Stubborn):
+    async def hold_out(self):
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.cancel_scope.shield = True
+                nursery.start_soon(trio.sleep_forever)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+
+
+class ShieldedForEver(Stubborn):
+    async def hold_out(self):
+        while trio.lowlevel.in_trio_task():
+            with contextlib.suppress(trio.Cancelled), trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+
+
+class Spinning(Stubborn):
+    async def hold_out(self):
+        while trio.lowlevel.in_trio_task():
+            with contextlib.suppress(trio.Cancelled):
+                await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Shielded, "the block of the scheduler cannot be left"),
+        (ShieldedCleanup, "the block of the scheduler cannot be left"),
+        (ShieldedForEver, "the block of the scheduler cannot be left"),
+        (Spinning, "something does not sleep"),
+    ],
+)
+def test_a_job_that_does_not_end_is_reported_and_the_next_example_runs(kind, says, monkeypatch):
+    """The machine waited for ever for a shielded job to end, and nobody saw the error that it had raised."""
+    monkeypatch.setattr(_guest, "MOST_TICKS", 20_000)
+    machine = kind()
+    machine.open()
+    machine.advance(61.0)
+    with pytest.raises(AssertionError, match=says):
+        machine.teardown()
+    after = SchedulerMachine()
+    after.open()
+    after.advance(10.0)
+    after.teardown()
+    assert trio.run(trio.sleep, 0) is None
+
+
+def test_a_task_that_fails_is_told_though_another_one_shields_itself():
+    """The run was waited for, and had no end."""
+
+    async def fail():
+        raise LookupError("mine")
+
+    machine = Shielded()
+    machine.open()
+    machine.advance(61.0)
+    with pytest.raises(LookupError, match="mine"):
+        machine.start_soon(fail)
+    machine.teardown()
+    assert trio.run(trio.sleep, 0) is None

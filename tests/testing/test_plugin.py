@@ -10,7 +10,7 @@ import pytest
 SCHEDULES = """
     import pytest, trio
     from trioschedule import Daily
-    from trioschedule.testing import assert_ran
+    from trioschedule.testing import assert_ran, assert_scheduled, refute_scheduled
 
     @pytest.mark.virtual_time("2027-03-27T12:00", zone="Europe/Berlin")
     async def test_two_days(virtual_time, scheduler):
@@ -22,6 +22,17 @@ SCHEDULES = """
 
     async def test_without_a_marker(scheduler):
         assert scheduler.now().isoformat() == "2030-01-01T00:00:00+00:00"
+
+    @pytest.mark.virtual_time("2027-03-27T12:00", zone="Europe/Berlin")
+    async def test_the_zone_of_the_marker_is_that_of_the_scheduler(virtual_time, scheduler):
+        # It was UTC for triggers without a zone, and for texts without an offset.
+        job = await scheduler.schedule(Daily("03:30"), trio.sleep, 1)
+        await assert_scheduled(scheduler, job.name, due="2027-03-28T03:30")
+        await refute_scheduled(scheduler, job.name, due="2027-03-28T03:30Z")
+        await virtual_time.sleep_until("2027-03-29T12:00")
+        await assert_ran(job, due="2027-03-29T03:30", times=1)
+        await assert_ran(job, due="2027-03-29T03:30+02:00", times=1)
+        assert scheduler.now().timezone_name == "Europe/Berlin"
 """
 
 
@@ -36,7 +47,7 @@ def run(pytester):
 
 
 def test_beside_pytest_trio(run):
-    run(SCHEDULES, ini="trio_mode = true").assert_outcomes(passed=2)
+    run(SCHEDULES, ini="trio_mode = true").assert_outcomes(passed=3)
 
 
 def test_a_failed_assertion_is_shown_as_itself(run):
@@ -76,7 +87,7 @@ def test_beside_anyio(run):
 
     pytestmark = pytest.mark.anyio
     """
-    run(SCHEDULES + backend, options=("-p", "no:trio")).assert_outcomes(passed=2)
+    run(SCHEDULES + backend, options=("-p", "no:trio")).assert_outcomes(passed=3)
 
 
 def test_alone(run):

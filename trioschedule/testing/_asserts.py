@@ -80,6 +80,7 @@ def _wanted(
     group: str | None,
     queue: str | None,
     tags: Iterable[str],
+    tz: str,
 ) -> _Wanted:
     for name, value in (("args", args), ("tags", tags)):
         if isinstance(value, (str, bytes)):
@@ -89,7 +90,7 @@ def _wanted(
         fn, first, named = unwrap(what, given or ())
         if fn is not what:  # a partial says its arguments itself
             what, given, kwargs = fn, first, {**named, **(kwargs or {})}
-    moment = None if due is None else from_us(instant_us(due, "UTC", "due"))
+    moment = None if due is None else from_us(instant_us(due, tz, "due"))
     return _Wanted(what, given, kwargs, moment, within, group, queue, frozenset(tags))
 
 
@@ -112,7 +113,7 @@ async def assert_scheduled(
         what: its function, a partial of it, or its name.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        due: its next run; an aware datetime or text.
+        due: its next run; an aware datetime, or text with an offset or read in the zone of the scheduler.
         within: seconds that the next run may be away from ``due``.
         group: its group.
         queue: its queue.
@@ -122,7 +123,7 @@ async def assert_scheduled(
         AssertionError: there is none; the message shows the jobs that come closest, and what differs.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
-    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags)
+    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, scheduler._actor.ledger.tz)
     jobs = await scheduler.jobs().list()
     differing = []
     for job in jobs:
@@ -160,7 +161,7 @@ async def refute_scheduled(
         AssertionError: there is one; the message shows which.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
-    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags)
+    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, scheduler._actor.ledger.tz)
     found = [job for job in await scheduler.jobs().list() if not wanted.differences(job)]
     if found:
         lines = [f"{len(found)} scheduled as {wanted}:", *(f"  {_shown(job)}" for job in found[:SHOWN])]
@@ -189,14 +190,14 @@ async def assert_ran(
         job: whose.
         times: how many; at least one if not given.
         status: how they ended; SUCCEEDED if not given.
-        due: the slot that they were for.
+        due: the slot that they were for; an aware datetime, or text with an offset or read in the zone of the scheduler.
 
     Raises:
         AssertionError: not so; the message shows the history.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
     wanted = RunStatus.SUCCEEDED if status is None else member("status", RunStatus, status)
-    slot = None if due is None else from_us(instant_us(due, "UTC", "due"))
+    slot = None if due is None else from_us(instant_us(due, job._actor.ledger.tz, "due"))
     history = (await job.runs(limit=sys.maxsize))[::-1]
     found = [run for run in history if run.status is wanted and (slot is None or run.due == slot)]
     if found if times is None else len(found) == times:

@@ -7,7 +7,8 @@ runs, and no thread does either: the one task that waits for the others to sleep
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar, final
 
@@ -21,6 +22,12 @@ T = TypeVar("T")
 
 # Moving the clock wakes tasks at their deadlines; so many wake-ups in one move mean that something spins.
 MOST_WAKES: Final = 1_000_000
+# What goes on for so many ticks at one moment of the clock spins, as a loop does that swallows its cancellation.
+MOST_TICKS: Final = 1_000_000
+# A task that is being cancelled gets out of so many shields, one after the other.
+MOST_SHIELDS: Final = 1_000
+# Runs whose tasks would not end. Kept: collected as garbage they would go on, outside of Trio, and fail noisily.
+_abandoned: Final[list[Any]] = []
 
 
 @final
@@ -36,7 +43,6 @@ class GuestRun:
         self.clock = clock
         self._ticks: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         self._is_idle = False
-        self._is_closing = False
         self._ended: Outcome[None] | None = None
         self._nursery: trio.Nursery | None = None
         trio.lowlevel.start_guest_run(
@@ -50,13 +56,16 @@ class GuestRun:
 
     async def _main(self) -> None:
         async with trio.open_nursery() as self._nursery:
-            while not self._is_closing:
-                await wait_all_tasks_blocked()
-                while is_held(self.clock):
-                    await wait_all_tasks_blocked(0.001)
-                self._is_idle = True
-                await trio.lowlevel.checkpoint()  # the host stops before the tick that follows
-            self._nursery.cancel_scope.cancel()
+            # Shielded: while a task does not end, somebody has to tell the host that it sleeps.
+            with trio.CancelScope(shield=True):
+                while True:
+                    await wait_all_tasks_blocked()
+                    while is_held(self.clock):
+                        await wait_all_tasks_blocked(0.001)
+                    if self._nursery.cancel_scope.cancel_called and not self._nursery.child_tasks:
+                        break
+                    self._is_idle = True
+                    await trio.lowlevel.checkpoint()  # the host stops before the tick that follows
 
     def _end(self, outcome: Outcome[None]) -> None:
         self._ended = outcome
@@ -69,11 +78,40 @@ class GuestRun:
         """
         if trio.lowlevel.in_trio_task():
             raise RuntimeError("call() and what lets time pass are for rules and invariants: here, await what is async")
-        self._is_idle = False
-        while not self._is_idle and self._ended is None:
-            self._ticks.get()()
+        self._tick_on()
+        if self._ended is None and self._nursery is not None and self._nursery.cancel_scope.cancel_called:
+            self._force_out(self._nursery)
         if self._ended is not None:
             _without_nursery(self._ended).unwrap()
+
+    def _tick_on(self) -> None:
+        self._is_idle = False
+        for _ in range(MOST_TICKS):
+            if self._is_idle or self._ended is not None:
+                return
+            self._ticks.get()()
+        self._abandon(f"{MOST_TICKS:,} steps, and no time passes: something does not sleep")
+
+    def _force_out(self, nursery: trio.Nursery) -> None:
+        """End the run, which is cancelled, though tasks shield themselves: their shields are lifted."""
+        for _ in range(MOST_SHIELDS):
+            if self._ended is not None:
+                return
+            for scope in _shields(nursery):
+                scope.shield = False
+            self._tick_on()
+        if self._ended is None:
+            self._abandon(f"a task was cancelled, and shields itself again and again, {MOST_SHIELDS:,} times")
+
+    def _abandon(self, why: str) -> None:
+        """Give the run up, tasks and all, so that this thread can have another one."""
+        self._ended = Error(AssertionError(why))
+        # Closing its loop is what frees the thread; nothing less reaches a task that does not let itself be ended.
+        guest = next(guest for guest in _guests(self._ticks) if guest is not None)
+        _abandoned.append(guest)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # Trio's, that a run was abandoned: we say why
+            guest.unrolled_run_gen.close()
 
     # --- for the host -----------------------------------------------------------------------------------------
 
@@ -134,12 +172,11 @@ class GuestRun:
         return self._ended is not None
 
     def close(self) -> None:
-        """Cancel what is left, and end the run."""
+        """Cancel what is left, and end the run; no shield keeps it from that."""
         if self.has_ended:
             return
-        self._is_closing = True
-        while not self.has_ended:
-            self._settle()
+        assert self._nursery is not None
+        self.settle_after(self._nursery.cancel_scope.cancel)
 
 
 def _without_nursery(ended: Outcome[None]) -> Outcome[None]:
@@ -147,6 +184,25 @@ def _without_nursery(ended: Outcome[None]) -> Outcome[None]:
     if isinstance(ended, Error) and isinstance(ended.error, BaseExceptionGroup) and len(ended.error.exceptions) == 1:
         return Error(ended.error.exceptions[0])
     return ended
+
+
+def _shields(nursery: trio.Nursery) -> Iterator[trio.CancelScope]:
+    """The shields that the tasks of a nursery, and of the nurseries in them, are behind."""
+    for task in nursery.child_tasks:
+        # A scope that is no nursery's is known to nobody but the task that is in it.
+        status: Any = task._cancel_status
+        while status is not None:
+            if status._scope.shield:
+                yield status._scope
+            status = status._parent
+        for inner in task.child_nurseries:
+            yield from _shields(inner)
+
+
+def _guests(ticks: SimpleQueue[Callable[[], Any]]) -> Iterator[Any]:
+    """What the ticks that wait belong to: Trio's own state of a guest run, which it gives to nobody."""
+    while True:
+        yield getattr(ticks.get(), "__self__", None)
 
 
 async def _next_deadline() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -200,8 +201,12 @@ class SchedulerMachine(RuleBasedStateMachine):
             if self._leaves is not None and not self._guest.has_ended:
                 self._guest.settle_after(self._leaves.set)
                 self._close()
-        finally:
-            self._guest.close()
+        except BaseException:
+            # What comes of ending by force tells of nothing but that.
+            with suppress(Exception):
+                self._guest.close()
+            raise
+        self._guest.close()
 
     @rule()
     def crash(self) -> None:

@@ -22,7 +22,7 @@ __all__ = ["scheduler", "virtual_time"]
 
 _MARKER = (
     "virtual_time(start='2030-01-01T00:00Z', zone='UTC', autojump=0): where the calendar of the fixture of this name "
-    "starts, the zone of its now(), and for how many real seconds all tasks must sleep before the clock jumps"
+    "starts, the zone of its now() and of the fixture scheduler, and for how many real seconds all tasks must sleep before the clock jumps"
 )
 
 # A test of hypothesis is run many times, each example by pytest-trio's own means and on a clock of its own.
@@ -67,7 +67,7 @@ def virtual_time(request: pytest.FixtureRequest) -> VirtualTime:
 
 @pytest.fixture
 async def scheduler(virtual_time: VirtualTime) -> AsyncGenerator[Scheduler]:
-    """A scheduler in memory on virtual time; left when the test is over, its runs cancelled at once.
+    """A scheduler in memory on virtual time, in the zone of the marker; left when the test is over, its runs cancelled.
 
     Of what it did nothing is forgotten, however many days the test takes.
     """
@@ -78,7 +78,7 @@ async def scheduler(virtual_time: VirtualTime) -> AsyncGenerator[Scheduler]:
     if not trio.lowlevel.in_trio_task() or trio.lowlevel.current_clock() is not virtual_time.clock:
         pytest.fail(_NO_CLOCK, pytrace=False)
     history = Retention(age=1e10, count=10**9)
-    async with open_scheduler(shutdown_grace=0, seed=0, retention=history) as opened:
+    async with open_scheduler(tz=virtual_time.zone, shutdown_grace=0, seed=0, retention=history) as opened:
         yield opened
 
 
