@@ -185,6 +185,28 @@ def test_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("count", [3, 4_000])
+def test_a_picture_of_many_years(count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five years or more failed in zip(); the margin after a slot near the year 9999 was no date."""
+    path = tmp_path / "leap.svg"
+    arguments = [
+        "next",
+        "0 0 29 2 *",
+        "-n",
+        str(count),
+        "--from",
+        "2027-01-01",
+        "--tz",
+        "Europe/Berlin",
+        "--svg",
+        str(path),
+    ]
+    assert main(arguments) == 0
+    assert "Tue 2028-02-29 00:00:00" in capsys.readouterr().out
+    root = ET.fromstring(path.read_text(encoding="utf-8"))
+    assert root.find("{http://www.w3.org/2000/svg}desc").text.startswith("From Fri 1 January 2027 00:00 to ")
+
+
 def test_a_picture_of_what_is_over(tmp_path: Path) -> None:
     path = tmp_path / "over.svg"
     assert main(["next", "2020-01-01T00:00", "--from", "2021-01-01", "--tz", "UTC", "--svg", str(path)]) == 0
