@@ -112,6 +112,16 @@ def test_what_is_no_schedule_is_a_mistake_in_usage(text: str, capsys: pytest.Cap
     assert err.startswith("trioschedule: ")
 
 
+def test_the_help_and_the_cure_name_weekdays_of_the_month(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are read, but neither the help nor the error said how they are written."""
+    written = "monthly 2nd-tue,last-business-day 18:00"
+    assert [slot.local.day for slot in slots(written, "2027-01-01T00:00Z", 2)] == [12, 29]
+    assert main(["next", "--help"]) == 0
+    assert f"'{written}'" in capsys.readouterr().out
+    assert main(["next", "second tuesday"]) == 2
+    assert f"'{written}'" in capsys.readouterr().err
+
+
 def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     assert main(["next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27T12:00", "-n", "1"]) == 0
