@@ -112,6 +112,16 @@ def test_what_is_no_schedule_is_a_mistake_in_usage(text: str, capsys: pytest.Cap
     assert err.startswith("trioschedule: ")
 
 
+def test_the_help_and_the_cure_name_weekdays_of_the_month(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are read, but neither the help nor the error said how they are written."""
+    written = "monthly 2nd-tue,last-business-day 18:00"
+    assert [slot.local.day for slot in slots(written, "2027-01-01T00:00Z", 2)] == [12, 29]
+    assert main(["next", "--help"]) == 0
+    assert f"'{written}'" in capsys.readouterr().out
+    assert main(["next", "second tuesday"]) == 2
+    assert f"'{written}'" in capsys.readouterr().err
+
+
 def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     assert main(["next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27T12:00", "-n", "1"]) == 0
@@ -183,6 +193,28 @@ def test_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [len(root.findall(f".//*[@class='{kind}'][@x]")) for kind in ("slot", "moved", "change")] == [5, 2, 0]
     assert main([*arguments[:-1], str(tmp_path)]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [3, 4_000])
+def test_a_picture_of_many_years(count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five years or more failed in zip(); the margin after a slot near the year 9999 was no date."""
+    path = tmp_path / "leap.svg"
+    arguments = [
+        "next",
+        "0 0 29 2 *",
+        "-n",
+        str(count),
+        "--from",
+        "2027-01-01",
+        "--tz",
+        "Europe/Berlin",
+        "--svg",
+        str(path),
+    ]
+    assert main(arguments) == 0
+    assert "Tue 2028-02-29 00:00:00" in capsys.readouterr().out
+    root = ET.fromstring(path.read_text(encoding="utf-8"))
+    assert root.find("{http://www.w3.org/2000/svg}desc").text.startswith("From Fri 1 January 2027 00:00 to ")
 
 
 def test_a_picture_of_what_is_over(tmp_path: Path) -> None:

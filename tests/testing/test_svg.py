@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tests.triggers.helpers import AWKWARD_ZONES, us
 from trioschedule import Cron, Daily, Every, JobSpec
@@ -144,6 +144,24 @@ def test_every_text_is_escaped_and_every_picture_well_formed(lanes: list[Lane], 
         assert float(box.get("width")) > 0
         if len(box):
             assert float(box.get("x")) + float(box.get("width")) <= right
+
+
+YEAR = 31_556_952_000_000
+
+
+@given(st.one_of(*(st.integers(1, most) for most in (1_000, 86_400_000_000, YEAR, 100 * YEAR, 9_000 * YEAR))))
+@example(1)
+@example(5 * YEAR)  # quarters
+@example(6 * YEAR)  # years, with nothing above them, were no picture but a ValueError of zip()
+@example(9_000 * YEAR)
+@settings(max_examples=60, deadline=None)
+def test_a_picture_may_span_a_microsecond_or_nine_thousand_years(length: int) -> None:
+    start = us("0500-01-01T00:00Z")
+    marks = (Mark("slot", start, start, "first"), Mark("slot", start + length, start + length, "last"))
+    root = ET.fromstring(draw([Lane("job", "", marks)], start, start + length, BERLIN, title="span"))
+    assert "job: 2 " in root.find(f"{SVG}desc").text
+    ticks = axis(start, start + length, BERLIN, 700).ticks
+    assert len(ticks) <= 24
 
 
 def test_markup_in_names_stays_text() -> None:

@@ -152,7 +152,8 @@ class _Picture:
             kind = "major" if tick.is_major else "grid"
             self._line(kind, at, _TOP - 4, at, bottom + 4)
             self._text("quiet", at, _TOP - 14, tick.label, anchor="middle")
-        ends = [*(us for us, _ in lines.stretches[1:]), self.end]
+        # Above years stands nothing: there is no stretch then, and no end of one.
+        ends = [*(us for us, _ in lines.stretches[1:]), self.end] if lines.stretches else []
         for (us, name), end in zip(lines.stretches, ends, strict=True):
             room = self._x(end) - self._x(us)
             if room >= _width(name, 6.8) + 8:

@@ -243,12 +243,14 @@ def show_next(
     trioschedule next '*/15 9-17 * * mon-fri' --tz America/New_York
     trioschedule next '30 2 * * *' --tz Europe/Berlin --from 2027-03-27
     trioschedule next 'daily 07:30,19:30' -n 10 --svg next.svg
+    trioschedule next 'monthly 2nd-tue,last-business-day 18:00'
     trioschedule next 'every 90m' --json
 
     Parameters
     ----------
     schedule
-        A cron line or nickname, 'every 5m', 'daily 07:30', 'weekly mon,thu 09:00', 'monthly 1,last 18:00', PT5M.
+        A cron line or nickname, 'every 5m', 'daily 07:30', 'weekly mon,thu 09:00', 'monthly 1,last 18:00',
+        'monthly 2nd-tue,last-business-day 18:00', PT5M.
     tz
         The zone of the wall times; this machine's if not given.
     count

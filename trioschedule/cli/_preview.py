@@ -20,7 +20,8 @@ _DURATION: Final = re.compile(r"P.*|[0-9].*(?:us|ms|[wdhms])", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
 _CURE: Final = (
     "give a cron line such as '*/15 9-17 * * mon-fri', a nickname such as @daily, 'every 5m', 'daily 07:30', "
-    "'weekly mon,thu 09:00', 'monthly 1,last 18:00', a duration such as PT5M or an instant such as 2030-01-01T12:00"
+    "'weekly mon,thu 09:00', 'monthly 1,last 18:00', 'monthly 2nd-tue,last-business-day 18:00', "
+    "a duration such as PT5M or an instant such as 2030-01-01T12:00"
 )
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._svg import Lane, Mark, draw
-from .._time import US, from_us, to_us
+from .._time import LAST_US, US, from_us, to_us
 from ..triggers._dst import Effect
 from ..triggers._wall import DAY
 from ._check import Finding, Plan, Report
@@ -163,8 +163,8 @@ def slots_picture(
         marks.append(Mark("moved" if us in moved else "slot", us, us, text))
     first = to_us(start, "start")
     last = marks[-1].start_us if marks else first + DAY * US
-    # A little more than the last, so that it does not stand on the edge.
-    end = last + max((last - first) // 24, US)
+    # A little more than the last, so that it does not stand on the edge; but not past the years that dates have.
+    end = min(last + max((last - first) // 24, US), max(LAST_US, first + 1))
     count = f"{len(slots)} time{'' if len(slots) == 1 else 's'}"
     return draw([Lane(schedule, count, tuple(marks))], first, end, zone, title=f"When {schedule} comes next")
 
