@@ -129,7 +129,7 @@ def run_test(test: Any) -> None:
     async def main():
         fixtures: dict[str, object] = {"virtual_time": virtual_time}
         history = Retention(age=1e10, count=10**9)
-        async with open_scheduler(shutdown_grace=0, seed=0, retention=history) as scheduler:
+        async with open_scheduler(tz=virtual_time.zone, shutdown_grace=0, seed=0, retention=history) as scheduler:
             fixtures["scheduler"] = scheduler
             await test(**{name: fixtures[name] for name in parameters})
 

@@ -231,6 +231,22 @@ TRIGGER_FAULTS = (
         "definition", lambda: Daily("12:00", tz="UTC") - Weekly("mon", at="12:00", tz="UTC"),
     ),
     Fault(
+        "excluded dates are ignored",
+        "triggers._algebra:Difference._blocked_until", "if not holds(self.without, date.fromordinal(day + EPOCH_DAY)):",
+        "if True:",
+        "definition", lambda: Daily("02:30", tz=NEW_YORK) - {"2007-12-24"},
+    ),
+    Fault(
+        "excluded dates come a day late",
+        "triggers._algebra:Difference._blocked_until", "day + EPOCH_DAY", "day + EPOCH_DAY - 1",
+        "definition", lambda: Cron("0 * * * *", NEW_YORK) - {"2006-12-24", "2006-12-25", "2007-05-01"},
+    ),
+    Fault(
+        "holidays are ignored",
+        "triggers._monthly:_Workdays._mask", "not holds(self._holidays, date(year, month, day))", "True",
+        "definition", lambda: Monthly("last business day", at="12:00", tz="UTC", holidays=["2007-08-31"]),
+    ),
+    Fault(
         "what was missed is found by walking",
         "triggers._base:gallop_last", "step *= 2", "step *= 1",
         "jump", lambda: Cron("* * 1 1 *", NEW_YORK),

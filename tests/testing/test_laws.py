@@ -13,9 +13,12 @@ import zoneinfo
 import pytest
 from hypothesis import given
 
+from tests.testing.faults import TRIGGER_FAULTS, planted
 from tests.triggers.helpers import examples
+from trioschedule._time import from_us
 from trioschedule.testing import strategies as ts
 from trioschedule.testing._law_checks import CHECKS
+from trioschedule.testing._law_subject import Subject
 from trioschedule.testing._laws import LAWS, LawViolation, check_trigger_laws
 from trioschedule.triggers import Cron, Daily, Delay, Every, Manual, Monthly, Weekly
 
@@ -54,6 +57,25 @@ def test_the_laws_that_do_not_apply_are_not_among_the_answers():
     assert set(LAWS) - set(check_trigger_laws(Delay("5m"))) == {"algebra"}
     assert set(LAWS) - set(check_trigger_laws(Hourly())) == {"definition", "value"}
     assert set(CHECKS) == set(LAWS) - {"answers", "after"}
+
+
+def test_changes_at_another_time_of_day_are_looked_at_too():
+    """St John's changed at 00:01 until 2011: only its changes at 02:00, which came later, were."""
+    start, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000 for year in (2000, 2038))
+    places = list(Subject(Daily("00:01", tz="America/St_Johns"), start, end, None)._places())
+    local = {from_us(place, "America/St_Johns").strftime("%H:%M") for place in places[:4]}
+    assert len(local) == 4
+    assert {"23:01", "01:01"} < local
+
+
+def test_a_calendar_that_says_no_dates_is_asked_for_some():
+    class Sundays:
+        def __contains__(self, day):
+            return day.isoweekday() == 7
+
+    fault = next(fault for fault in TRIGGER_FAULTS if fault.name == "excluded dates are ignored")
+    with planted(fault), pytest.raises(LawViolation, match="definition"):
+        check_trigger_laws(Daily("02:30", tz="Europe/Berlin") - Sundays())
 
 
 class Hourly:

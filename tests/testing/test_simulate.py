@@ -30,7 +30,7 @@ from trioschedule import (
     exponential,
     open_scheduler,
 )
-from trioschedule.testing import VirtualTime, simulate
+from trioschedule.testing import VirtualTime, _simulate, simulate
 
 START = "2030-03-30T12:00:00+00:00"
 
@@ -400,3 +400,21 @@ async def test_ties_are_decided_as_by_the_real_scheduler(autojump_clock, options
     spec = JobSpec(Every(minutes=1), work, name="it", **options)
     timeline = simulate(spec, start, start.add(seconds=1205), durations=takes)
     assert [(run.due, run.status) for run in timeline] == real
+
+
+def test_too_many_slots_are_refused_before_the_first_is_decided(monkeypatch):
+    """Five million of them were noted before that was said."""
+
+    def step(*_):
+        raise AssertionError("a run was started")
+
+    monkeypatch.setattr(_simulate._Bench, "_start", step)
+    with pytest.raises(OverflowError, match="more than 5,000,000 runs"):
+        simulate(Every(seconds=0.001), "2027-01-01T00:00Z", "2028-01-01T00:00Z")
+
+
+def test_many_slots_are_not_refused_where_few_of_them_are_run():
+    year = "2027-01-01T00:00Z", "2028-01-01T00:00Z"
+    assert len(simulate(Every(seconds=0.001), *year, max_runs=2).runs) == 2
+    # All of the year but for its last second is one outage.
+    assert simulate(Every(seconds=0.001), *year, outages=[(year[0], "2027-12-31T23:59:59Z")]).runs

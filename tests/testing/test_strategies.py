@@ -21,6 +21,7 @@ from trioschedule._spec import checked_options
 from trioschedule.testing import strategies as ts
 from trioschedule.testing._law_subject import parts_of
 from trioschedule.testing._zones import AWKWARD_ZONES, Change, changes
+from trioschedule.testing.strategies import _triggers
 from trioschedule.testing.strategies._times import in_zone
 from trioschedule.triggers import from_json, is_bound, next_us, to_json
 
@@ -235,6 +236,16 @@ def test_bound_triggers_answer(trigger, moment):
     assert due is None or due.timestamp() > moment.timestamp()
 
 
+def test_days_off_lie_where_instants_are():
+    """They were drawn from 38 years, and hardly a drawn moment met one."""
+    off = drawn(_triggers._days_off("Europe/London"), 200)
+    changing = {change.at // 86_400 for change in changes("Europe/London", 946_684_800, 2_145_916_800)}
+    number = [(day - dt.date(1970, 1, 1)).days for days in off for day in days]
+    assert sum(bool({day - 1, day, day + 1} & changing) for day in number) >= len(number) / 3
+    assert sum(any(day + dt.timedelta(days=1) in days for day in days) for days in off) >= 50
+    assert frozenset() in off
+
+
 @given(ts.triggers(bound=False))
 def test_unbound_triggers_can_be_bound_and_stored(trigger):
     assert from_json(to_json(trigger)) == trigger
@@ -335,7 +346,7 @@ def shown(strategy, condition):
     """What hypothesis prints of the simplest example."""
 
     @settings(
-        max_examples=500, derandomize=True, database=None, print_blob=False, phases=[Phase.generate, Phase.shrink]
+        max_examples=2_000, derandomize=True, database=None, print_blob=False, phases=[Phase.generate, Phase.shrink]
     )  # fmt: skip
     @given(strategy)
     def fails(x):

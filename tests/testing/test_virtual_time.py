@@ -159,6 +159,10 @@ def test_a_year_of_hourly_slots_takes_no_time():
         (lambda: VirtualTime().step_wall(timedelta(1), hours=1), TypeError, "not both"),
         (lambda: VirtualTime().step_wall("1h"), TypeError, r"step_wall\(delta\) must be a timedelta, or units"),
         (lambda: VirtualTime().step_wall(hours="1"), TypeError, r"step_wall\(hours\) must be a number"),
+        # These led out of the calendar: OverflowError from a later now(), or none at all.
+        (lambda: VirtualTime().step_wall(hours=1e9), ValueError, r"step_wall\(hours\) must leave the calendar within"),
+        (lambda: VirtualTime().step_wall(timedelta.max), ValueError, r"step_wall\(delta\) must leave the calendar"),
+        (lambda: VirtualTime().step_wall(minutes=-2e9), ValueError, r"step_wall\(minutes\) must leave the calendar"),
         (lambda: VirtualTime().step_wall(seconds=math.nan), ValueError, r"step_wall\(seconds\) must be"),
         (lambda: VirtualTime(autojump="soon"), TypeError, "autojump must be a number"),
         (lambda: VirtualTime(autojump=-1), ValueError, "autojump must be zero or more"),

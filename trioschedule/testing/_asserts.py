@@ -71,6 +71,11 @@ class _Wanted:
         return ", ".join(parts) or "any job"
 
 
+def _zone_of(owner: Scheduler | Job[Any]) -> str:
+    """The zone of the scheduler: what is due is read and shown in it."""
+    return owner._actor.ledger.tz
+
+
 def _wanted(
     what: Callable[..., Any] | str | None,
     args: Iterable[Any] | None,
@@ -90,7 +95,7 @@ def _wanted(
         fn, first, named = unwrap(what, given or ())
         if fn is not what:  # a partial says its arguments itself
             what, given, kwargs = fn, first, {**named, **(kwargs or {})}
-    moment = None if due is None else from_us(instant_us(due, tz, "due"))
+    moment = None if due is None else from_us(instant_us(due, tz, "due"), tz)
     return _Wanted(what, given, kwargs, moment, within, group, queue, frozenset(tags))
 
 
@@ -123,7 +128,7 @@ async def assert_scheduled(
         AssertionError: there is none; the message shows the jobs that come closest, and what differs.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
-    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, scheduler._actor.ledger.tz)
+    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, _zone_of(scheduler))
     jobs = await scheduler.jobs().list()
     differing = []
     for job in jobs:
@@ -161,7 +166,7 @@ async def refute_scheduled(
         AssertionError: there is one; the message shows which.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
-    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, scheduler._actor.ledger.tz)
+    wanted = _wanted(what, args, kwargs, due, within, group, queue, tags, _zone_of(scheduler))
     found = [job for job in await scheduler.jobs().list() if not wanted.differences(job)]
     if found:
         lines = [f"{len(found)} scheduled as {wanted}:", *(f"  {_shown(job)}" for job in found[:SHOWN])]
@@ -190,14 +195,14 @@ async def assert_ran(
         job: whose.
         times: how many; at least one if not given.
         status: how they ended; SUCCEEDED if not given.
-        due: the slot that they were for; an aware datetime, or text with an offset or read in the zone of the scheduler.
+        due: the slot that they were for; an aware datetime, or text with an offset or read in the scheduler's zone.
 
     Raises:
         AssertionError: not so; the message shows the history.
         TypeError, ValueError: an argument is wrong; the message names it.
     """
     wanted = RunStatus.SUCCEEDED if status is None else member("status", RunStatus, status)
-    slot = None if due is None else from_us(instant_us(due, job._actor.ledger.tz, "due"))
+    slot = None if due is None else from_us(instant_us(due, _zone_of(job), "due"), _zone_of(job))
     history = (await job.runs(limit=sys.maxsize))[::-1]
     found = [run for run in history if run.status is wanted and (slot is None or run.due == slot)]
     if found if times is None else len(found) == times:

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Container, Iterable, Iterator
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, final
 
-from .._time import LAST_US, US, from_us, iso_us, to_us
-from ..triggers import Difference, During, Hours, Intersection, Trigger, Union, Window, zone_of
+from .._time import LAST_US, US, from_us, iso_us, to_us, zone
+from ..triggers import (
+    CalendarInterval,
+    Difference,
+    During,
+    Every,
+    Hours,
+    Intersection,
+    Monthly,
+    RRule,
+    Trigger,
+    Union,
+    Window,
+    zone_of,
+)
 from ..triggers._base import BaseTrigger
+from ..triggers._dates import holds
 from ._zones import DAY, HOUR, changes
 
 Reference: TypeAlias = Callable[[datetime, datetime], Iterable[datetime]]
 
 MAX_SLOTS: Final = 320
+# Of the dates that a trigger was told, so many are looked at.
+MAX_DATES: Final = 8
 # Half the width of a stretch in µs, so that the dense ones have few slots and the sparse ones some.
 _WIDTHS: Final = (30 * HOUR * US, 9_000 * US, 300 * US, 5 * US, 10_000)
 # Midnights in UTC beside which months end, February with its 28 and 29 days among them.
@@ -87,6 +103,13 @@ def parts_of(trigger: Trigger) -> tuple[Trigger, ...]:
             return ()
 
 
+def whole_and_parts(trigger: Trigger) -> Iterator[Trigger]:
+    """The trigger, what it is made of, and what that is made of."""
+    yield trigger
+    for part in parts_of(trigger):
+        yield from whole_and_parts(part)
+
+
 def leaves_of(trigger: Trigger) -> Iterator[Trigger]:
     """The triggers at the bottom of an algebra."""
     parts = parts_of(trigger)
@@ -128,6 +151,47 @@ class Stretch(NamedTuple):
         """The slot that follows a moment of the stretch."""
         index = bisect_right(self.slots, moment)
         return self.slots[index] if index < len(self.slots) else self.following
+
+
+def _places_of(trigger: Trigger, start: int, end: int) -> Iterator[int]:
+    """Where a trigger does something else than elsewhere, because it was told dates."""
+    match trigger:
+        case Difference() if not isinstance(trigger.without, (Trigger, Hours)):
+            yield from _midnights(trigger.without, trigger.tz or zone_of(trigger.trigger), start, end)
+        case Monthly() if trigger.holidays is not None:
+            yield from _midnights(trigger.holidays, trigger.tz, start, end)
+        case Window() | Every():
+            yield from (limit for limit in (trigger._start, trigger._end) if limit is not None)
+        case RRule() | CalendarInterval() if trigger.start is not None:
+            first = trigger.start
+            wall = first if isinstance(first, datetime) else datetime.combine(first, time())
+            yield to_us(wall.replace(tzinfo=zone(trigger.tz or "UTC")), "start")
+            if isinstance(trigger, RRule) and trigger._rule.until is not None:
+                yield trigger._rule.until
+
+
+def _midnights(days: Container[date], tz: str | None, start: int, end: int) -> Iterator[int]:
+    """Local midnights before and after some of the days in a calendar: the first, the last, and between them."""
+    first, last = from_us(start).date().toordinal() + 1, from_us(end).date().toordinal() - 1
+    if isinstance(days, frozenset):
+        inside = sorted(day for day in days if first <= day.toordinal() <= last)
+    else:
+        # Calendars of others do not say what they contain: that is found by asking, for two years in the middle.
+        middle = (first + last) // 2
+        asked = map(date.fromordinal, range(max(first, middle - 366), min(last, middle + 366)))
+        inside = [day for day in asked if _is_in(days, day)]
+    if len(inside) > MAX_DATES:
+        inside = [inside[index * (len(inside) - 1) // (MAX_DATES - 1)] for index in range(MAX_DATES)]
+    for day in inside:
+        for midnight in (day, day + timedelta(days=1)):
+            yield to_us(datetime.combine(midnight, time(), zone(tz or "UTC")), "day")
+
+
+def _is_in(days: Container[date], day: date) -> bool:
+    try:
+        return holds(days, day)
+    except Exception:  # noqa: BLE001 - that it raises is found when the trigger is asked for its slots
+        return False
 
 
 @final
@@ -219,8 +283,11 @@ class Subject:
         for tz in self.zones:
             of_kind = {}
             for change in changes(tz, self.start // US, self.end // US):
-                of_kind[change.before, change.after] = change.at * US
+                # By the time of day, too: a zone that changed its clocks at midnight did so differently.
+                of_kind[change.before, change.after, (change.at + change.before) % DAY] = change.at * US
             yield from list(of_kind.values())[-6:]
+        for part in whole_and_parts(self.trigger):
+            yield from _places_of(part, self.start, self.end)
         for text in _MONTH_ENDS:
             yield to_us(datetime.fromisoformat(text + "T00:00:00+00:00"), "text")
         first = self.ask(self.start - 1)

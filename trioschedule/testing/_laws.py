@@ -27,8 +27,8 @@ def check_trigger_laws(
 ) -> tuple[str, ...]:
     """Try to break every law of ``LAWS`` with a trigger of ours, of yours, or one made of both.
 
-    It is asked around changes of its zone's offset, month ends, leap days, its own first and last slots. Blocks for
-    a tenth of a second or a few.
+    It is asked around changes of its zone's offset, month ends, leap days, its own first and last slots, and the dates
+    that it was told: excluded ones, holidays, starts and ends. Blocks for a tenth of a second or a few.
 
     Example:
         >>> check_trigger_laws(Daily("02:30", tz="Europe/Berlin") - {"2027-12-24"})[:2]

@@ -22,7 +22,7 @@ from .._records import JobRecord, RunRecord
 from .._steering import close
 from .._time import US, instant_us, zone
 from ..stores._memory import Tables
-from ..triggers import Trigger
+from ..triggers import Trigger, count_us
 from ._timeline import SimulatedCall, SimulatedRun, Timeline
 
 Number: TypeAlias = float
@@ -86,6 +86,7 @@ def simulate(
     bench = _Bench(begin, until, durations, outcomes, queues, tz, seed)
     bench.plan(_spans(outages, tz), _steps(clock_steps, tz))
     bench.add(_specs(program, options))
+    bench.count_ahead()
     bench.run()
     return bench.timeline()
 
@@ -142,6 +143,10 @@ def _steps(clock_steps: Iterable[tuple[datetime | str, float]], tz: str) -> list
     return sorted(steps)
 
 
+def _too_many() -> OverflowError:
+    return OverflowError(f"more than {MOST_RUNS:,} runs: simulate a shorter span, or a slower trigger")
+
+
 @final
 class _Rows(Tables):
     """Tables that note every run."""
@@ -152,7 +157,7 @@ class _Rows(Tables):
 
     def add_run(self, run: RunRecord, /) -> None:
         if len(self.seen) >= MOST_RUNS:
-            raise OverflowError(f"more than {MOST_RUNS:,} runs: simulate a shorter span, or a slower trigger")
+            raise _too_many()
         self.seen.append(run)
         super().add_run(run)
 
@@ -208,6 +213,19 @@ class _Bench:
             if unknown:
                 raise ValueError(f"{argument} must name jobs of the program ({', '.join(names)}), not {unknown[0]!r}")
         self._step()
+
+    def count_ahead(self) -> None:
+        """Refuse at once what has too many slots, where that can be counted and nothing takes slots together."""
+        # An outage is over with few runs; a step leaves slots out; an outcome may end a job, a time-out too.
+        if self._outages or self._steps or self._outcomes is not None:
+            return
+        slots = 0
+        for job in self._jobs:
+            options = job.options
+            if all(end is None for end in (options.max_runs, options.max_failures, options.timeout, options.where)):
+                slots += count_us(job.trigger, self._begin, self._until - 1) or 0
+        if slots > MOST_RUNS:
+            raise _too_many()
 
     # --- time -------------------------------------------------------------------------------------------------
 

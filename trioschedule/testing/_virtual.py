@@ -13,13 +13,14 @@ from trio.testing import MockClock
 
 from .._checks import finite_number, positive_number
 from .._clock import Calendar, hold
-from .._time import US, from_us, instant_us, zone as check_zone
+from .._time import FIRST_US, LAST_US, US, from_us, instant_us, zone as check_zone
 
 if TYPE_CHECKING:
     from trio.abc import Clock
 
 # Where the time of a test starts if nothing else is asked for: the same in every run.
 DEFAULT_START: Final = "2030-01-01T00:00:00+00:00"
+_SECONDS: Final = {"hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 @final
@@ -110,24 +111,36 @@ class VirtualTime:
 
         Raises:
             TypeError: neither a timedelta nor numbers, or both.
-            ValueError: a number that is not finite.
+            ValueError: a number that is not finite, or a step that leads out of the years 2 to 9998.
         """
         if delta is None:
             units = {"hours": hours, "minutes": minutes, "seconds": seconds}
-            delta = timedelta(**{name: finite_number(f"step_wall({name})", count) for name, count in units.items()})
-        elif hours or minutes or seconds:
+            numbers = {name: finite_number(f"step_wall({name})", count) for name, count in units.items()}
+            name = max(numbers, key=lambda unit: abs(numbers[unit] * _SECONDS[unit]))
+            us = sum(round(number * _SECONDS[unit] * US) for unit, number in numbers.items())
+            self._step(f"step_wall({name})", us)
+            return
+        if hours or minutes or seconds:
             raise TypeError("step_wall() takes a timedelta or units, not both")
-        elif not isinstance(delta, timedelta):
+        if not isinstance(delta, timedelta):
             raise TypeError(f"step_wall(delta) must be a timedelta, or units such as hours=-1, not {delta!r}")
-        self._calendar.step(round(delta / timedelta(microseconds=1)))
+        self._step("step_wall(delta)", delta // timedelta(microseconds=1))
 
     def suspend(self, seconds: float) -> None:
         """Let the machine sleep: the calendar goes on for so many seconds, Trio's clock stands still. Does not block.
 
         Raises:
-            ValueError: not a number of seconds above zero.
+            ValueError: not a number of seconds above zero, or one that leads past the year 9998.
         """
-        self._calendar.step(round(positive_number("suspend(seconds)", seconds) * US))
+        self._step("suspend(seconds)", round(positive_number("suspend(seconds)", seconds) * US))
+
+    def _step(self, name: str, us: int) -> None:
+        if not FIRST_US <= self._now() + us <= LAST_US:
+            raise ValueError(
+                f"{name} must leave the calendar within the years 2 to 9998, not lead {us / US:g} s away from "
+                f"{self.now().isoformat()}: take a smaller step"
+            )
+        self._calendar.step(us)
 
     def hold(self) -> AbstractContextManager[None]:
         """Keep the clock from jumping while a thread, a process or a socket works, which Trio cannot see.

@@ -22,7 +22,8 @@ __all__ = ["scheduler", "virtual_time"]
 
 _MARKER = (
     "virtual_time(start='2030-01-01T00:00Z', zone='UTC', autojump=0): where the calendar of the fixture of this name "
-    "starts, the zone of its now() and of the fixture scheduler, and for how many real seconds all tasks must sleep before the clock jumps"
+    "starts, the zone of its now() and of the fixture scheduler, and for how many real seconds all tasks "
+    "must sleep before the clock jumps"
 )
 
 # A test of hypothesis is run many times, each example by pytest-trio's own means and on a clock of its own.

@@ -89,8 +89,7 @@ def _tree(draw: st.DrawFn, wish: _Wish, leaves: int, makers: Sequence[Maker]) ->
     if kind == "window":
         return _window(draw, inner, wish.zone, 400)
     if kind == "dates":
-        days = st.frozensets(st.dates(date(2000, 1, 1), date(2037, 12, 31)), max_size=4)
-        return Difference(inner, draw(days), tz=_zone(draw, wish))
+        return Difference(inner, draw(_days_off(wish.zone)), tz=_zone(draw, wish))
     if kind == "hours":
         hours = _hours(draw, wish)
         made = Difference(inner, hours) if draw(st.booleans()) else During(inner, hours)
@@ -130,6 +129,17 @@ def _wall(draw: st.DrawFn, wish: _Wish) -> dict[str, Any]:
         "gap": draw(st.sampled_from(["auto", "next", "skip", "shift"])),
         "fold": draw(st.sampled_from(["auto", "first", "last", "both"])),
     }
+
+
+@st.composite
+def _days_off(draw: st.DrawFn, zone: str | None) -> frozenset[date]:
+    """A few days, some in a row, where `instants` are: elsewhere in 38 years nobody would ask about them."""
+    found: set[date] = set()
+    for _ in range(draw(st.integers(0, 2))):
+        moment = from_us(*draw(instants_us(zone, START, END)))
+        first = date(moment.year, moment.month, moment.day).toordinal() - draw(st.integers(0, 1))
+        found |= {date.fromordinal(first + after) for after in range(draw(st.integers(1, 3)))}
+    return frozenset(found)
 
 
 def _clock() -> st.SearchStrategy[list[str]]:
@@ -190,7 +200,7 @@ def _monthly(draw: st.DrawFn, wish: _Wish) -> Trigger:
     missing: Literal["skip", "last"] = draw(st.sampled_from(["skip", "last"]))
     holidays: frozenset[date] | None = None
     if any("business day" in str(one) for one in days):
-        holidays = draw(st.none() | st.frozensets(st.dates(date(2000, 1, 1), date(2037, 12, 31)), max_size=3))
+        holidays = draw(st.none() | _days_off(wish.zone))
     return Monthly(*days, at=draw(_clock()), missing=missing, holidays=holidays, **_wall(draw, wish))
 
 
