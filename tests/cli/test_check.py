@@ -11,8 +11,9 @@ import pytest
 
 from trioschedule import After, At, Cron, Daily, Delay, Every, Manual, Registry, Trigger, Weekly
 from trioschedule._time import instant_us
-from trioschedule.cli import main
-from trioschedule.cli._check import Finding, Settings, subjects_of
+from trioschedule.cli import _check, _report, _rules, main
+from trioschedule.cli._check import Finding, Settings, subjects_of, subjects_of_crontab
+from trioschedule.cli._crontab import parse
 from trioschedule.cli._rules import check
 from trioschedule.triggers import Difference
 
@@ -128,7 +129,12 @@ def test_how_long_a_run_takes() -> None:
     from trioschedule import Retry
 
     assert of(DAILY, durations={None: 600}) == []
-    assert of(Every(hours=1), durations={None: 3600}) == [], "it ends when the next one begins"
+    [(_, _, message)] = of(Every(hours=1, start="2027-01-01T00:00Z"), durations={None: 3600})
+    assert "a run of 1 h (as --duration says) takes all of the 1 h" in message, "a slot comes before an end"
+    assert "4,380 of 8,760 slots are skipped" in message
+    [(_, _, message)] = of(Every(hours=1), durations={None: 3600}, overlap="allow")
+    assert "up to 2 run at once" in message, "the one that ends is still there"
+    assert of(Every(hours=1), durations={None: 3599}) == []
     [(_, severity, message)] = of(Every(hours=1), durations={None: 60, "job": 3601})
     assert severity == "warning"
     assert "(as --duration says)" in message
@@ -198,6 +204,59 @@ def test_a_herd_is_more_than_so_many_at_one_instant() -> None:
     assert found(*jobs[:10]) == []
     assert found(*jobs, herd=11) == []
     assert found(*jobs[:10], ("spread", Daily("00:00", tz=BERLIN), {"jitter": 60})) == []
+
+
+def test_very_many_jobs_are_compared_by_what_they_do_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair of jobs was compared, slot by slot, and the slots of equal triggers were searched again for each."""
+    compared, searched = [], []
+    shared, plan_of = _rules._shared, _check.plan_of
+    monkeypatch.setattr(_rules, "_shared", lambda *two: compared.append(two) or shared(*two))
+    monkeypatch.setattr(_check, "plan_of", lambda *one: searched.append(one) or plan_of(*one))
+    lines = "".join(f"*/5 * * * * echo {number}\n0 * * * * the same\n" for number in range(300))
+    subjects = subjects_of_crontab(parse(lines, system=False).entries, START, "UTC")
+    report = check(subjects, Settings(start=START, end=END))
+    assert [len(plan.slots) for plan in report.plans[:2]] == [10_000, 8_760]
+    assert len(searched) == 2
+    assert compared == []
+    duplicates = [finding for finding in report.findings if finding.rule == "duplicate"]
+    assert {finding.message for finding in duplicates} == {"does the same as 'the', at the same times"}
+    assert len(duplicates) == 299
+    [herd] = [finding for finding in report.findings if finding.rule == "herd"]
+    assert herd.message.startswith("600 jobs start together on 2027-01-01 00:00 UTC, and more than 10 at 17,925 other")
+    assert len(herd.facts["jobs"]) == 600
+
+
+def test_many_jobs_share_the_slots_that_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of dense schedules took a minute and gigabytes."""
+    monkeypatch.setattr(_check, "MOST_TOGETHER", 4_000)
+    jobs = [(f"job{number}", Every(minutes=1, seconds=number), {}) for number in range(7)]
+    registry = Registry()
+    for name, trigger, _ in [*jobs, ("weekly", Weekly("mon", at="09:00"), {})]:
+        registry.register(name, trigger=trigger)(partial(work, 0))
+    report = check(subjects_of(registry, START, "UTC"), Settings(start=START, end=END))
+    assert [len(plan.slots) for plan in report.plans] == [500] * 7 + [52]
+    assert [plan.is_whole for plan in report.plans] == [False] * 7 + [True]
+    [note] = [finding for finding in report.findings if finding.rule == "slots"]
+    assert (note.job, note.severity) == (None, "note")
+    assert "of each the first 500 are looked at one by one" in note.message
+    assert [finding.rule for finding in found(*jobs, end=START + 3_600_000_000)] == [], "nothing is left out"
+
+
+def test_jobs_with_arguments_that_cannot_be_hashed_are_compared_too() -> None:
+    registry = Registry()
+    for number in range(3):
+        registry.register(f"job{number}", trigger=DAILY)(partial(work, [number // 2]))
+    report = check(subjects_of(registry, START, "UTC"), Settings(start=START, end=END))
+    assert [(one.job, one.rule, one.facts["other"]) for one in report.findings] == [("job1", "duplicate", "job0")]
+
+
+def test_a_job_that_is_too_dense_to_compare_is_no_duplicate() -> None:
+    registry = Registry()
+    later = Daily("00:00").between("2027-06-01T00:00Z", None)
+    for name, trigger in (("dense", Every(seconds=1)), ("later", later)):
+        registry.register(name, trigger=trigger)(partial(work))
+    report = check(subjects_of(registry, START, "UTC"), Settings(start=START, end=END))
+    assert [one.rule for one in report.findings] == []
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -347,3 +406,33 @@ def test_the_picture_is_that_of_the_first_week(module: Path, capsys: pytest.Capt
         "From Fri 26 March 2027 00:00 to Fri 2 April 2027 01:00, Europe/Berlin. nightly: 7 ran. poll: 672 ran. "
         "report: 1 ran. 28 Mar: clock 02:00 → 03:00."
     )
+
+
+def test_the_picture_shows_so_many_slots_of_a_job() -> None:
+    """All 604,800 runs of a week were simulated for a job of each second."""
+    registry = Registry()
+    registry.register("dense", trigger=Every(seconds=1, start="2027-01-01T00:00Z"))(partial(work, 0))
+    registry.register("minutes", trigger=Cron("* * * * *"))(partial(work, 1))
+    registry.register("after", trigger=Delay(seconds=1))(partial(work, 2))
+    registry.register("daily", trigger=DAILY)(partial(work, 3))
+    report = check(subjects_of(registry, START, "UTC"), Settings(start=START, end=END))
+    root = ET.fromstring(_report.report_picture("target", "UTC", report))
+    [description] = root.findall("{http://www.w3.org/2000/svg}desc")
+    assert "dense: 10,080 ran. minutes: 10,080 ran. after: 10,080 ran. daily: 7 ran." in description.text.replace(
+        "10080", "10,080"
+    )
+    texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    cut = [text for text in texts if text and text.startswith("first 10,080 slots of ")]
+    assert len(cut) == 2
+    assert "* * * * *" in texts, "of each minute nothing is left out"
+
+
+def test_the_picture_of_many_jobs_shows_fewer_slots_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_report, "MOST_DRAWN_TOGETHER", 1_000)
+    registry = Registry()
+    for number in range(10):
+        registry.register(f"job{number}", trigger=Cron(f"{number} * * * *"))(partial(work, number))
+    report = check(subjects_of(registry, START, "UTC"), Settings(start=START, end=END))
+    text = _report.report_picture("target", "UTC", report)
+    assert text.count("first 78 slots of") == 10
+    assert "job9: 78 ran." in text

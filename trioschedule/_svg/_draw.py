@@ -14,6 +14,7 @@ import attrs
 
 from .._time import US
 from ..triggers._dst import changes
+from ..triggers._wall import DAY
 from ._axis import Axis, axis, date_text, day_text, wall
 from ._lanes import BELOW, Band, Box, Kind, Lane, boxes
 
@@ -94,6 +95,10 @@ def draw(lanes: Sequence[Lane], start_us: int, end_us: int, tz: str, *, title: s
         bands: spans that are shaded in all lanes.
     """
     return _Picture(lanes, start_us, end_us, tz, title, bands).text()
+
+
+# In a longer span the changes of the clock, two a year, are a wall of lines that hides the marks.
+_DECADES: Final = 30 * 366 * DAY * US
 
 
 @final
@@ -223,7 +228,9 @@ class _Picture:
         return [kind for kind in _KINDS if kind in there]
 
     def _changes(self) -> list[tuple[int, str]]:
-        found = []
+        found: list[tuple[int, str]] = []
+        if self.end - self.start > _DECADES:
+            return found
         for change in changes(self.tz, self.start, self.end + 1):
             told = " → ".join(f"{second // 3_600 % 24:02}:{second // 60 % 60:02}" for second in change.shown)
             found.append((change.at * US, f"{date_text(change.at * US, self.tz)}: clock {told}"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, final
 
 import attrs
@@ -11,10 +13,14 @@ from .. import JobSpec, Registry, Trigger
 from .._spec import Options, checked_options
 from .._util import problem
 from ..triggers import bind, next_us, zone_of
+from ..triggers._base import BaseTrigger
+from ..triggers._dst import Effect, effects
 from ._crontab import Entry, Problem, bare
 
 # So many slots of a job are looked at one by one; what is denser is judged by its first ones.
 MOST_SLOTS: Final = 10_000
+# And so many of all schedules together: each has the same share, so that thousands of jobs end in seconds.
+MOST_TOGETHER: Final = 2_000_000
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
@@ -53,13 +59,17 @@ class Plan:
     """The slots of a job in the span, as far as they were looked at.
 
     `is_whole`: all of them; `following` is then the first one after the span. `error`: why the search ended.
+    `closest`: the least distance between two slots, and the first of the two. `effects`: what the changes of the clock
+    in the span do; a text is why that could not be found out. Plans of equal triggers share all but the subject.
     """
 
     subject: Subject
-    slots: tuple[int, ...]
+    slots: Sequence[int]
     is_whole: bool
     following: int | None = None
     error: str | None = None
+    closest: tuple[int, int] | None = None
+    effects: Sequence[Effect] | str = ()
 
 
 @final
@@ -98,10 +108,25 @@ def _declared(spec: JobSpec, start: int, tz: str) -> Subject:
         trigger=bind(spec.trigger, start, tz),
         schedule=getattr(spec.trigger, "expression", None) or repr(spec.trigger),
         tz=zone_of(spec.trigger) or tz,
-        what=(spec.fn, spec.args, dict(spec.kwargs)),
+        what=_what(spec),
         options=spec.options,
         given=frozenset(spec.given),
     )
+
+
+def _what(spec: JobSpec) -> object:
+    """What is called with what: hashable if all of it is, which a dict would prevent."""
+    named = sorted(spec.kwargs.items(), key=lambda item: item[0])
+    return spec.fn, tuple(spec.args), tuple(named)
+
+
+def is_hashable(value: object) -> bool:
+    """Whether it can be the key of a dict; `isinstance` does not look into a tuple."""
+    try:
+        hash(value)
+    except Exception:  # noqa: BLE001 - it may be anybody's
+        return False
+    return True
 
 
 def subjects_of_crontab(entries: Iterable[Entry], start: int, tz: str) -> list[Subject]:
@@ -127,17 +152,48 @@ def findings_of(problems: Iterable[Problem]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def plan_of(subject: Subject, settings: Settings) -> Plan:
-    """The slots of one job."""
-    slots: list[int] = []
+def plans_of(subjects: Sequence[Subject], settings: Settings) -> tuple[tuple[Plan, ...], int | None]:
+    """The slots of all jobs, and how many of each were looked at if that is fewer than of a single one."""
+    # The lines of a crontab repeat their schedules: equal triggers are asked once.
+    keys = [_key(subject, index) for index, subject in enumerate(subjects)]
+    most = min(MOST_SLOTS, max(2, MOST_TOGETHER // max(1, len(set(keys)))))
+    known: dict[Hashable, Plan] = {}
+    plans: list[Plan] = []
+    for subject, key in zip(subjects, keys, strict=True):
+        if key not in known:
+            known[key] = plan_of(subject, settings, most)
+        plans.append(attrs.evolve(known[key], subject=subject))
+    is_cut = most < MOST_SLOTS and any(not plan.is_whole for plan in known.values())
+    return tuple(plans), most if is_cut else None
+
+
+def _key(subject: Subject, index: int) -> Hashable:
+    # Of a trigger that somebody else has written nobody knows what its equality means.
+    is_ours = isinstance(subject.trigger, BaseTrigger) and is_hashable(subject.trigger)
+    return (subject.trigger, subject.tz) if is_ours else index
+
+
+def plan_of(subject: Subject, settings: Settings, most: int = MOST_SLOTS) -> Plan:
+    """The slots of one job: all in the span, or so many at most."""
+    slots = array("q")
     moment = settings.start - 1  # a slot at the very start is owed
+    following, is_whole = None, False
     try:
-        while len(slots) < MOST_SLOTS:
+        while len(slots) < most and not is_whole:
             due = next_us(subject.trigger, moment)
             if due is None or due >= settings.end:
-                return Plan(subject, tuple(slots), is_whole=True, following=due)
-            slots.append(due)
-            moment = due
-    except Exception as error:  # noqa: BLE001 - a trigger may be anybody's
-        return Plan(subject, tuple(slots), is_whole=True, error=problem(error))
-    return Plan(subject, tuple(slots), is_whole=False)
+                following, is_whole = due, True
+            else:
+                slots.append(due)
+                moment = due
+    except Exception as failure:  # noqa: BLE001 - a trigger may be anybody's
+        return Plan(subject, slots, is_whole=True, error=problem(failure), closest=_closest(slots))
+    try:
+        found: Sequence[Effect] | str = effects(subject.trigger, settings.start, settings.end)
+    except Exception as failure:  # noqa: BLE001 - it may fail after its first slots
+        found = problem(failure)
+    return Plan(subject, slots, is_whole, following, closest=_closest(slots), effects=found)
+
+
+def _closest(slots: Sequence[int]) -> tuple[int, int] | None:
+    return min(((b - a, a) for a, b in pairwise(slots)), default=None)

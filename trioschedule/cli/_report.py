@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .. import Delay, JobSpec
 from .._svg import Lane, Mark, draw
 from .._time import LAST_US, US, from_us, to_us
+from ..triggers import Window, next_us
 from ..triggers._dst import Effect
 from ..triggers._wall import DAY
 from ._check import Finding, Plan, Report
@@ -26,6 +29,10 @@ from ._rules import simulated
 from ._tables import jobs_text, new_console
 
 PICTURE_DAYS: Final = 7
+# A picture shows so many slots of a job, each minute of a week; of many jobs fewer, so that there are not more of all.
+MOST_DRAWN: Final = 7 * 24 * 60
+MOST_DRAWN_TOGETHER: Final = 100_000
+FEWEST_DRAWN: Final = 10
 _LOOKS: Final = {"error": ("✘", "x", "bold red"), "warning": ("▲", "!", "yellow"), "note": ("·", "-", "dim")}
 
 
@@ -144,11 +151,55 @@ def report_picture(target: str, zone: str, report: Report) -> str:
         raise CommandLineError(f"{target}: there is no job that a picture could show", 1)
     durations = report.settings.durations
     takes = {subject.name: durations.get(subject.name, durations.get(None, 0.0)) for subject in subjects}
-    timeline = simulate(
-        [simulated(subject) for subject in subjects], from_us(start), from_us(end), durations=takes, tz=zone
-    )
+    plans = [plan for plan in report.plans if plan.subject.name not in refused]
+    most = _most_drawn(plans, end)
+    specs = [_shortened(plan, end, most, takes[plan.subject.name]) for plan in plans]
+    timeline = simulate([spec for spec, _ in specs], from_us(start), from_us(end), durations=takes, tz=zone)
     title = f"{target}: the first {(end - start) // (DAY * US)} days"
-    return timeline.svg(title=title, notes={subject.name: subject.schedule for subject in subjects})
+    notes = {
+        subject.name: f"first {most:,} slots of {subject.schedule}" if is_cut else subject.schedule
+        for subject, (_, is_cut) in zip(subjects, specs, strict=True)
+    }
+    return timeline.svg(title=title, notes=notes)
+
+
+def _most_drawn(plans: Sequence[Plan], end: int) -> int:
+    """How many slots of one job a picture shows, so that all jobs together are drawn in seconds."""
+    counts = [_count(plan, end) for plan in plans]
+    most = MOST_DRAWN
+    while most > FEWEST_DRAWN and sum(min(count, most) for count in counts) > MOST_DRAWN_TOGETHER:
+        most //= 2
+    return most
+
+
+def _count(plan: Plan, end: int) -> int:
+    """How many slots a job has before `end`, or as many as can be drawn."""
+    inside = bisect_left(plan.slots, end)
+    if isinstance(plan.subject.trigger, Delay):  # each is told by the end of a run
+        return MOST_DRAWN
+    return inside if inside < len(plan.slots) or plan.is_whole else MOST_DRAWN
+
+
+def _shortened(plan: Plan, end: int, most: int, takes: float) -> tuple[JobSpec, bool]:
+    """The job with so many slots at most before `end`, and whether there are more."""
+    subject, stop = plan.subject, None
+    if isinstance(subject.trigger, Delay):
+        limit = subject.options.max_runs
+        each = subject.trigger.delay.total_seconds() + takes
+        if not plan.slots or each * US * most >= end - plan.slots[0] or (limit is not None and limit <= most):
+            return simulated(subject), False
+        options = attrs.evolve(subject.options, max_runs=most)
+        return simulated(attrs.evolve(subject, options=options)), True
+    if most < len(plan.slots):
+        stop = plan.slots[most]
+    elif not plan.is_whole:
+        # A picture may show a little more than was looked at.
+        stop = plan.slots[-1]
+        for _ in range(most - len(plan.slots) + 1):
+            stop = None if stop is None or stop >= end else next_us(subject.trigger, stop)
+    if stop is None or stop >= end:
+        return simulated(subject), False
+    return simulated(attrs.evolve(subject, trigger=Window(subject.trigger, None, from_us(stop)))), True
 
 
 def slots_picture(

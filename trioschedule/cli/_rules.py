@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Final
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 from .. import After, At, Delay, JobSpec, Manual, Overlap, RunStatus, Trigger
 from .._time import US, from_us
-from .._util import problem
 from ..triggers import is_one_shot, next_us
-from ..triggers._dst import effects
 from ..triggers._wall import DAY
-from ._check import Finding, Plan, Report, Settings, Subject, plan_of
+from ._check import MOST_TOGETHER, Finding, Plan, Report, Settings, Subject, is_hashable, plans_of
 from ._show import seconds_text
 
 
 def check(subjects: Sequence[Subject], settings: Settings, known: Iterable[Finding] = ()) -> Report:
     """Look at jobs in a span, and report."""
-    plans = tuple(plan_of(subject, settings) for subject in subjects)
+    plans, share = plans_of(subjects, settings)
     findings = list(known)
+    overlap = partial(_overlap, known={})
     for plan in plans:
-        for rule in (_firing, _clock, _overlap, _jitter, _grace):
+        for rule in (_firing, _clock, overlap, _jitter, _grace):
             findings += rule(plan, settings)
+    if share is not None:
+        findings.append(_cut(share))
     findings += _duplicates(plans)
     findings += _names(plans)
     findings += _herd(plans, settings)
     return Report(settings, plans, tuple(findings))
+
+
+def _cut(share: int) -> Finding:
+    return Finding(
+        job=None, rule="slots", severity="note",
+        message=f"all schedules share {MOST_TOGETHER:,} slots: of each the first {share:,} are looked at one by one",
+        cure="fewer --days, or fewer jobs at a time", facts={"slots": share},
+    )  # fmt: skip
 
 
 # --- one job --------------------------------------------------------------------------------------------------------
@@ -78,16 +91,12 @@ def _goes_on(trigger: Trigger) -> bool:
 
 def _clock(plan: Plan, settings: Settings) -> Iterator[Finding]:
     """Which of its times does a change of the clock skip or repeat?"""
-    if plan.error is not None:
-        return
-    try:
-        found = effects(plan.subject.trigger, settings.start, settings.end)
-    except Exception as error:  # noqa: BLE001 - a trigger may be anybody's, and fail after its first slots
+    if isinstance(plan.effects, str):
         yield Finding(
-            job=plan.subject.name, rule="fails", severity="error", message=f"its trigger fails: {problem(error)}"
+            job=plan.subject.name, rule="fails", severity="error", message=f"its trigger fails: {plan.effects}"
         )
         return
-    for effect in found:
+    for effect in plan.effects:
         cure = None
         if effect.is_warning:
             option = "gap" if effect.change.is_gap else "fold"
@@ -101,27 +110,29 @@ def _clock(plan: Plan, settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _closest(plan: Plan) -> tuple[int, int] | None:
-    """The least distance between two slots, and the first of the two."""
-    return min(((b - a, a) for a, b in pairwise(plan.slots)), default=None)
+_Consequences: TypeAlias = dict[Hashable, tuple[str, bool]]
 
 
-def _overlap(plan: Plan, settings: Settings) -> Iterator[Finding]:
-    """Does a run outlast the time to the next slot, and what becomes of that slot?"""
-    closest = _closest(plan)
+def _overlap(plan: Plan, settings: Settings, known: _Consequences) -> Iterator[Finding]:
+    """Does a run last until the next slot or longer, and what becomes of that slot?"""
+    closest = plan.closest
     taking = _duration(plan.subject, settings)
     if closest is None or taking is None:
         return
     seconds, source = taking
-    if seconds * US <= closest[0]:
+    if seconds * US < closest[0]:  # a slot comes before the end of a run at the same instant
         return
-    words, is_lossy = _consequence(plan, seconds, settings)
+    key = id(plan.slots), seconds, *_kept(plan.subject).values()
+    if key not in known:
+        known[key] = _consequence(plan, seconds, settings)
+    words, is_lossy = known[key]
+    verb = "outlasts" if seconds * US > closest[0] else "takes all of"
     overlap = plan.subject.options.overlap
     is_meant = "overlap" in plan.subject.given and not (overlap is Overlap.QUEUE and is_lossy)
     yield Finding(
         job=plan.subject.name, rule="overlap", severity="note" if is_meant else "warning",
         message=(
-            f"a run of {seconds_text(seconds)} ({source}) outlasts the {seconds_text(closest[0] / US)} from "
+            f"a run of {seconds_text(seconds)} ({source}) {verb} the {seconds_text(closest[0] / US)} from "
             f"{_when(closest[1], plan.subject.tz)} to the next slot: {words} (overlap={str(overlap)!r})"
         ),
         cure=_OVERLAP_CURES[plan.subject.line is not None],
@@ -173,19 +184,22 @@ def _consequence(plan: Plan, seconds: float, settings: Settings) -> tuple[str, b
 
 
 def _most(ends: Iterable[Iterable[tuple[int | None, int]]]) -> int:
-    """How many run at once at most; one that ends at an instant makes room for one that starts then."""
+    """How many run at once at most; one that ends at an instant is still there for one that starts then."""
     live = most = 0
-    for _, change in sorted((us, change) for pairs in ends for us, change in pairs if us is not None):
-        live += change
+    for _, change in sorted((us, -change) for pairs in ends for us, change in pairs if us is not None):
+        live -= change
         most = max(most, live)
     return most
 
 
 def simulated(subject: Subject) -> JobSpec:
     """The job without its function, its predicate and its handlers: nothing of the user's is called."""
-    kept = ("overlap", "max_instances", "max_queued", "max_runs")
-    options = {name: getattr(subject.options, name) for name in kept}
-    return JobSpec(subject.trigger, _nothing, name=subject.name, **options)
+    return JobSpec(subject.trigger, _nothing, name=subject.name, **_kept(subject))
+
+
+def _kept(subject: Subject) -> dict[str, Any]:
+    """The options that decide what becomes of slots."""
+    return {name: getattr(subject.options, name) for name in ("overlap", "max_instances", "max_queued", "max_runs")}
 
 
 async def _nothing() -> None:
@@ -193,7 +207,7 @@ async def _nothing() -> None:
 
 
 def _jitter(plan: Plan, settings: Settings) -> Iterator[Finding]:
-    closest, jitter = _closest(plan), plan.subject.options.jitter
+    closest, jitter = plan.closest, plan.subject.options.jitter
     if jitter and closest is not None and jitter * US > closest[0]:
         yield Finding(
             job=plan.subject.name, rule="jitter", severity="warning",
@@ -221,28 +235,85 @@ def _grace(plan: Plan, settings: Settings) -> Iterator[Finding]:
 def _duplicates(plans: Sequence[Plan]) -> Iterator[Finding]:
     """Who does the same at the same times?"""
     recurring = [plan for plan in plans if plan.slots and not is_one_shot(plan.subject.trigger)]
-    for index, plan in enumerate(recurring):
-        for other in recurring[:index]:
-            if plan.subject.what == other.subject.what and (shared := _shared(plan, other)):
-                yield Finding(
-                    job=plan.subject.name, rule="duplicate", severity="warning",
-                    message=f"does the same as {other.subject.name!r}, {shared}",
-                    cure="take one of them out, or join their triggers with |",
-                    facts={"other": other.subject.name},
-                )  # fmt: skip
-                break  # of several alike each names the first
+    shared: dict[str, tuple[Plan, str]] = {}
+    for group in _alike(recurring):
+        if len(group) > 1:
+            shared |= _coinciding(group)
+    for plan in recurring:
+        if plan.subject.name in shared:
+            other, words = shared[plan.subject.name]
+            yield Finding(
+                job=plan.subject.name, rule="duplicate", severity="warning",
+                message=f"does the same as {other.subject.name!r}, {words}",
+                cure="take one of them out, or join their triggers with |",
+                facts={"other": other.subject.name},
+            )  # fmt: skip
 
 
-def _shared(plan: Plan, other: Plan) -> str | None:
+def _alike(plans: Sequence[Plan]) -> list[list[Plan]]:
+    """The jobs that do the same, together."""
+    groups: dict[object, list[Plan]] = {}
+    unhashable: list[list[Plan]] = []
+    for plan in plans:
+        what = plan.subject.what
+        if is_hashable(what):
+            groups.setdefault(what, []).append(plan)
+            continue
+        group = next((group for group in unhashable if group[0].subject.what == what), None)
+        if group is None:
+            unhashable.append([plan])
+        else:
+            group.append(plan)
+    return [*groups.values(), *unhashable]
+
+
+def _coinciding(group: Sequence[Plan]) -> dict[str, tuple[Plan, str]]:
+    """By name who of a group coincides with an earlier one: with which, and how."""
+    found: dict[str, tuple[Plan, str]] = {}
+    # Only slots that differ are compared one by one: a crontab may hold the same line very often.
+    firsts: dict[tuple[bool, bytes], Plan] = {}
+    keys: dict[int, bytes] = {}
+    times: dict[int, frozenset[int]] = {}
+    for plan in group:
+        if id(plan.slots) not in keys:
+            keys[id(plan.slots)] = array("q", plan.slots).tobytes()
+        key = plan.is_whole, keys[id(plan.slots)]
+        same = firsts.setdefault(key, plan)
+        if same is not plan:
+            # Of several alike each names the first; that is the one that its equal has found, if there is one.
+            found[plan.subject.name] = found.get(same.subject.name, (same, "at the same times"))
+            continue
+        for other in firsts.values():
+            if other is not plan and (words := _shared(plan, other, times)):
+                found[plan.subject.name] = other, words
+                break
+    return found
+
+
+def _shared(plan: Plan, other: Plan, times: dict[int, frozenset[int]]) -> str | None:
     """How the slots of two jobs coincide: entirely, or all of the rarer one's."""
     # Where one was not looked at to the end, only as far as that.
     until = min((one.slots[-1] for one in (plan, other) if not one.is_whole), default=None)
-    mine, theirs = ({us for us in one.slots if until is None or us <= until} for one in (plan, other))
-    if mine == theirs:
-        return "at the same times"
-    if mine < theirs:
-        return "which runs at all of its times and more"
-    return "at all of that one's times and more" if theirs < mine else None
+    counts = [len(one.slots) if until is None else bisect_right(one.slots, until) for one in (plan, other)]
+    if counts[0] == counts[1]:
+        is_same = plan.slots[:1] == other.slots[:1] and plan.slots[: counts[0]] == other.slots[: counts[1]]
+        return "at the same times" if is_same else None
+    if not min(counts):
+        return None  # nothing is known of the one in the time that is known of the other
+    rarer, more = (plan, other) if counts[0] < counts[1] else (other, plan)
+    count = min(counts)
+    if not all(_has(more, rarer.slots[index]) for index in {0, count // 2, max(count - 1, 0)} if index < count):
+        return None  # most pairs have nothing in common, and need no set
+    if id(more.slots) not in times:
+        times[id(more.slots)] = frozenset(more.slots)
+    if not times[id(more.slots)].issuperset(islice(rarer.slots, count)):
+        return None
+    return "which runs at all of its times and more" if rarer is plan else "at all of that one's times and more"
+
+
+def _has(plan: Plan, us: int) -> bool:
+    index = bisect_left(plan.slots, us)
+    return index < len(plan.slots) and plan.slots[index] == us
 
 
 def _names(plans: Sequence[Plan]) -> Iterator[Finding]:
@@ -259,22 +330,27 @@ def _names(plans: Sequence[Plan]) -> Iterator[Finding]:
 
 def _herd(plans: Sequence[Plan], settings: Settings) -> Iterator[Finding]:
     """Do too many start at one instant?"""
-    jobs: dict[int, list[str]] = {}
-    for plan in plans:
-        if not plan.subject.options.jitter and not isinstance(plan.subject.trigger, After):
-            for us in plan.slots:
-                jobs.setdefault(us, []).append(plan.subject.name)
-    crowded = [us for us in sorted(jobs) if len(jobs[us]) > settings.herd]
+    held = [plan for plan in plans if not plan.subject.options.jitter and not isinstance(plan.subject.trigger, After)]
+    if len(held) <= settings.herd:
+        return
+    slots = {id(plan.slots): plan.slots for plan in held}
+    counts = Counter[int]()
+    # The slots of equal triggers are counted once, for all of them.
+    for which, jobs in Counter(id(plan.slots) for plan in held).items():
+        for us in slots[which]:
+            counts[us] += jobs
+    crowded = [us for us, jobs in counts.items() if jobs > settings.herd]
     if not crowded:
         return
-    worst = max(crowded, key=lambda us: (len(jobs[us]), -us))
-    tz = next(plan.subject.tz for plan in plans if worst in plan.slots)
+    worst = max(crowded, key=lambda us: (counts[us], -us))
+    there = [plan.subject for plan in held if _has(plan, worst)]
+    tz = there[0].tz
     others = f", and more than {settings.herd} at {len(crowded) - 1:,} other times" if len(crowded) > 1 else ""
     yield Finding(
         job=None, rule="herd", severity="warning",
-        message=f"{len(jobs[worst])} jobs start together on {_when(worst, tz)} {tz}{others}",
+        message=f"{len(there):,} jobs start together on {_when(worst, tz)} {tz}{others}",
         cure="spread them: other minutes, jitter=, or a queue with a limit",
-        facts={"at": from_us(worst, tz).isoformat(), "jobs": jobs[worst]},
+        facts={"at": from_us(worst, tz).isoformat(), "jobs": [subject.name for subject in there]},
     )  # fmt: skip
 
 
