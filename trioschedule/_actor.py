@@ -179,7 +179,7 @@ class Actor:
         if self._is_stepping:
             return
         self._is_stepping = True
-        ledger, mailbox, store, clock = self.ledger, self._mailbox, self.ledger.store, self.clock
+        ledger, mailbox, tables, clock = self.ledger, self._mailbox, self.ledger.tables, self.clock
         more, wake = False, None
         try:
             while not more:
@@ -187,7 +187,7 @@ class Actor:
                 # A slot comes before what else happens at its instant, as on a real clock, where a run that takes just
                 # its period ends a little later than the next slot comes.
                 if mailbox and self.is_serving and mailbox[0] is not self._clock_step:
-                    wake = store.next_wake()
+                    wake = tables.next_wake()
                     if wake is not None and wake <= now:
                         more = ledger.advance(now)
                 while mailbox:
@@ -200,10 +200,10 @@ class Actor:
                     except Exception as exc:  # noqa: BLE001 - it is for whoever reads the request
                         message.error = exc
                 self.is_serving = self.is_serving or self._was_asked
-                wake = store.next_wake()
-                if ((wake is not None and wake <= now) or store.has_ready()) and self.is_serving:
+                wake = tables.next_wake()
+                if ((wake is not None and wake <= now) or tables.has_ready()) and self.is_serving:
                     more = ledger.advance(now) or more
-                    wake = store.next_wake()
+                    wake = tables.next_wake()
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
                     for effect, subject in effects:

@@ -44,4 +44,13 @@ class NotRegisteredError(TrioscheduleError):
 
 
 class StoreError(TrioscheduleError):
-    """The store cannot be opened, read or written."""
+    """The store cannot be opened, read or written.
+
+    ``temporary`` says that the same may succeed later: a full disk, a lost connection.
+    """
+
+    temporary: bool = False
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.temporary = temporary

@@ -47,7 +47,7 @@ def explain(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> Explana
     code, summary = _why(ledger, job, now, slow)
     zone = zone_of(job.trigger) or ledger.tz
     due = job.next_due if job.next_due is not None and job.next_due >= now else None
-    history = ledger.store.runs_of(job.id, 100)
+    history = ledger.tables.runs_of(job.id, 100)
     skipped = [run for run in history if run.status is RunStatus.SKIPPED][:SKIPS]
     return Explanation(
         code=code,
@@ -76,7 +76,7 @@ def _seconds(us: int) -> str:
 def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str, str]:
     if job.is_over:
         return "over", f"it is over ({job.ending})" + (f": {job.reason}" if job.reason else "")
-    if ledger.store.job(job.id) is None:
+    if ledger.tables.job(job.id) is None:
         return "deleted", "it was deleted"
     for run in job.live:
         if run.status is RunStatus.CANCELLING:
@@ -116,7 +116,7 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int) -> tu
     if run.status is RunStatus.RETRYING:
         error = f" after {run.errors[-1].message}" if run.errors else ""
         return "retrying", f"run {run.id} waits {_seconds(run.ready_at - now)} for its next attempt{error}"
-    queue, group, store = run.options.queue, run.options.group, ledger.store
+    queue, group, tables = run.options.queue, run.options.group, ledger.tables
     limit = ledger.limit_of(queue)
     if limit == 0:
         paused = queue in ledger.queues and ledger.queues[queue].paused
@@ -128,10 +128,10 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int) -> tu
         if any(one.status in ACTIVE for one in other.live):
             return "replacing", f"run {run.id} waits for the cleanup of job {other.id}, which this one replaces"
     if group is not None and group in ledger.group_limits:
-        members = store.select(Selection(group=group))
+        members = tables.select(Selection(group=group))
         holders = [other.label for other in members for one in other.live if one.status in ACTIVE]
         if len(holders) >= ledger.group_limits[group]:
             return "group_full", f"run {run.id} waits: group {group!r} is full with {', '.join(holders[:5])}"
-    if limit is not None and store.active_in(queue) >= limit:
+    if limit is not None and tables.active_in(queue) >= limit:
         return "queue_full", f"run {run.id} waits: all {limit} places of queue {queue!r} are taken"
     return "due", f"run {run.id} is about to start"

@@ -173,7 +173,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
-            for job in ledger.store.select(Selection(group=self.name)):
+            for job in ledger.tables.select(Selection(group=self.name)):
                 job.is_left = True
             await self.jobs().cancel()
         failures: list[BaseException] = [*self._block.failures]

@@ -328,7 +328,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
         """Its history, newest first: runs and skipped slots."""
         whole_number("limit", limit, 1)
         await trio.lowlevel.checkpoint()
-        return [self._run(run) for run in self._actor.ledger.store.runs_of(self.id, limit)]
+        return [self._run(run) for run in self._actor.ledger.tables.runs_of(self.id, limit)]
 
     async def explain(self) -> Explanation:
         """Why it did or did not run, and when it will."""
@@ -338,7 +338,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     async def refresh(self) -> Job[T_co]:
         """Ask the store for the newest state; needed only where other nodes work on it."""
         await trio.lowlevel.checkpoint()
-        if self._actor.ledger.store.job(self.id) is None and not self.is_done():
+        if self._actor.ledger.tables.job(self.id) is None and not self.is_done():
             raise JobNotFoundError(f"job {self.name!r} was deleted")
         return self
 

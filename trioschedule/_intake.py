@@ -30,7 +30,7 @@ def accept_jobs(
     fresh: list[JobRecord] = []
     keys: dict[int, Hashable] = {}
     replaced: list[JobRecord] = []
-    is_named = ledger.store.is_named
+    is_named = ledger.tables.is_named
     for spec in specs:
         record = _prepare(ledger, spec, now, context)
         if spec.name is None and (is_named(record) or (batch and ("name", record.label) in batch)):
@@ -52,7 +52,7 @@ def accept_jobs(
                 keys[record.id] = key
         records.append(record)
         fresh.append(record)
-    add_job = ledger.store.add_job
+    add_job = ledger.tables.add_job
     for record in fresh:
         add_job(record, keys.get(record.id) if keys else None)
     ledger.open_jobs += len(fresh)
@@ -67,7 +67,7 @@ def _prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Conte
     if ledger.served:
         check_queue(ledger, options.queue)
     trigger, due = timed(spec.trigger, now, ledger.tz)
-    job_id = ledger.store.new_job_id()
+    job_id = ledger.tables.new_job_id()
     wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
     return JobRecord(
         job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
@@ -155,13 +155,13 @@ def check_queue(ledger: Ledger, queue: str) -> None:
 
 
 def _live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
-    job = ledger.store.find(name)
+    job = ledger.tables.find(name)
     return None if job is None or job.is_over else job
 
 
 def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
     """The job that claims a unique key now."""
-    job = ledger.store.holder(key)
+    job = ledger.tables.holder(key)
     if job is None:
         return None
     claims = not job.is_over or (unique.period is not None and now - job.created_at < unique.period * US)

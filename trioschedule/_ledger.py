@@ -53,7 +53,7 @@ from ._records import (
 from ._spec import Abort, Overlap, Retention, Snooze
 from ._time import US
 from ._util import problem
-from .stores import Store
+from .stores._tables import Tables
 from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us, stepped
 
 # So many slots, and so many starts, in one step: then other tasks of the program get their turn. (More would also
@@ -92,7 +92,7 @@ class Ledger:
 
     def __init__(
         self,
-        store: Store,
+        tables: Tables,
         *,
         tz: str,
         seed: object,
@@ -100,7 +100,7 @@ class Ledger:
         retention: Retention,
         handle: Callable[[JobRecord], Any],
     ) -> None:
-        self.store: Store = store
+        self.tables: Tables = tables
         self.tz: str = tz
         self.seed: object = seed
         self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
@@ -147,20 +147,20 @@ class Ledger:
 
     def is_idle(self) -> bool:
         """Whether nothing is active, and nothing is due but what is held."""
-        return not self.store.active() and all(map(self.is_held, self.store.waiting()))
+        return not self.tables.active() and all(map(self.is_held, self.tables.waiting()))
 
     # --- time -------------------------------------------------------------------------------------------------
 
     def advance(self, now: int) -> bool:
         """Serve what is due and start what may start; whether more is waiting than fits in one step."""
-        rows = self.store.due(now, BATCH)
-        self._is_free = not self.closed and not self.store.has_ready()
+        rows = self.tables.due(now, BATCH)
+        self._is_free = not self.closed and not self.tables.has_ready()
         for row in rows:
             if type(row) is JobRecord:
                 self._serve(row, now)
             elif row.status is RETRYING:  # unless serving a slot has just replaced it
                 self._is_free = False
-                self.store.move_run(row, DUE)
+                self.tables.move_run(row, DUE)
         self._is_free = False
         return self.start_ready(now) or len(rows) == BATCH
 
@@ -176,7 +176,7 @@ class Ledger:
             plan, wake_at = SlotPlan((first,), (), None), None
             self.trigger_failed(job, exc)
         job.next_due = plan.next_due
-        self.store.set_wake(job, wake_at)
+        self.tables.set_wake(job, wake_at)
         if plan.dropped and self.listening:
             accepted = len(plan.accepted)
             self.emit(
@@ -193,7 +193,7 @@ class Ledger:
         """Stop this job alone; it is FAILED when what is live of it has ended. The caller settles it."""
         job.ending, job.reason, job.next_due = JobStatus.FAILED, f"its trigger failed: {problem(exc)}", None
         if job.wake_at is not None:
-            self.store.set_wake(job, None)
+            self.tables.set_wake(job, None)
         logger.error("job %r stops: its trigger failed", job.label, exc_info=exc)
 
     def accept(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
@@ -227,11 +227,11 @@ class Ledger:
         options = job.options
         starts = self._is_free and self._has_free_way(job)
         run = RunRecord(
-            self.store.new_run_id(), job, due, kind, RUNNING if starts else DUE,
+            self.tables.new_run_id(), job, due, kind, RUNNING if starts else DUE,
             kind is CATCH_UP or options.overlap is not _ALLOW,
             now, job.fn, job.args, job.kwargs, options, 0, 1 if options.retry is None else options.retry.attempts,
         )  # fmt: skip
-        self.store.add_run(run)
+        self.tables.add_run(run)
         if starts:
             self._start(run, now)
         else:
@@ -265,13 +265,13 @@ class Ledger:
     def skip(self, job: JobRecord, dropped: Dropped, kind: RunKind, now: int) -> RunRecord:
         """Record that slots are not run: never silently."""
         run = RunRecord(
-            self.store.new_run_id(), job, dropped.first, kind, RunStatus.SKIPPED, True, now, job.fn, job.args,
+            self.tables.new_run_id(), job, dropped.first, kind, RunStatus.SKIPPED, True, now, job.fn, job.args,
             job.kwargs, job.options,
         )  # fmt: skip
         run.finished_at, run.reason = now, dropped.reason
         if dropped.last != dropped.first:
             run.last_due, run.count = dropped.last, dropped.count
-        self.store.add_run(run)
+        self.tables.add_run(run)
         self._tell_skipped(run, now)
         if kind is not MANUAL and job.next_due is None and job.ending is None and is_one_shot(job.trigger):
             job.ending, job.reason = JobStatus.COMPLETED, dropped.reason
@@ -280,7 +280,7 @@ class Ledger:
     def withdraw(self, run: RunRecord, reason: str, now: int) -> None:
         """Skip a run after all that was accepted and has not started."""
         run.finished_at, run.reason = now, reason
-        self.store.move_run(run, RunStatus.SKIPPED)
+        self.tables.move_run(run, RunStatus.SKIPPED)
         if run.id in self.awaited_runs:
             self.effects.append((Effect.ENDED, run))
         self._tell_skipped(run, now)
@@ -300,9 +300,9 @@ class Ledger:
 
     def start_ready(self, now: int) -> bool:
         """Start the runs that have a place; whether there may be more."""
-        if self.closed or not self.store.has_ready():
+        if self.closed or not self.tables.has_ready():
             return False
-        runs = self.store.claim(self.limit_of, self.group_limits, BATCH)
+        runs = self.tables.claim(self.limit_of, self.group_limits, BATCH)
         for run in runs:
             self._start(run, now)
         return len(runs) == BATCH
@@ -317,7 +317,7 @@ class Ledger:
                 job.started += 1
                 if job.options.max_runs is not None and job.is_exhausted and job.next_due is not None:
                     job.next_due = None
-                    self.store.set_wake(job, None)
+                    self.tables.set_wake(job, None)
         self.counts["started"] += 1
         self.effects.append((_START, run))
         if self.listening:
@@ -348,7 +348,7 @@ class Ledger:
             self.finish_run(run, end.status, now)
             return
         run.ready_at = end.ready_at
-        self.store.move_run(run, RETRYING)
+        self.tables.move_run(run, RETRYING)
         if self.listening:
             job = run.job
             self.emit(
@@ -362,7 +362,7 @@ class Ledger:
         """Give a run its outcome, and its job what follows from it."""
         job = run.job
         run.finished_at = now
-        self.store.move_run(run, status)
+        self.tables.move_run(run, status)
         job.last_run = run
         self.counts[status] += 1
         if run.id in self.awaited_runs:
@@ -392,7 +392,7 @@ class Ledger:
     def _give_up(self, job: JobRecord, now: int) -> None:
         reason = f"{job.failures} failures in a row (max_failures)"
         job.ending, job.reason, job.next_due = JobStatus.PERMANENTLY_FAILED, reason, None
-        self.store.set_wake(job, None)
+        self.tables.set_wake(job, None)
         for run in job.live:
             if run.status not in ACTIVE:
                 self.cancel_run(run, now, reason)
@@ -407,7 +407,7 @@ class Ledger:
             if grace:
                 self.effects.append((Effect.CANCEL_LATER, (run, grace)))
                 return
-            self.store.move_run(run, CANCELLING)
+            self.tables.move_run(run, CANCELLING)
             self.effects.append((Effect.CANCEL, run))
         elif run.status is not CANCELLING:
             run.reason = reason
@@ -429,7 +429,7 @@ class Ledger:
 
     def finish_job(self, job: JobRecord, now: int) -> None:
         job.finished_at, job.next_due, job.paused = now, None, None
-        self.store.finish_job(job)
+        self.tables.finish_job(job)
         self.open_jobs -= 1
         if job.id in self.awaited_jobs:
             self.effects.append((Effect.OVER, job))
@@ -457,17 +457,17 @@ class Ledger:
         """Let a job wait for this slot; the caller has checked that its trigger can be asked."""
         job.next_due = due
         wake_at = None if job.paused is not None else wake_time(job.id, due, job.trigger, job.options, self.seed)
-        self.store.set_wake(job, wake_at)
+        self.tables.set_wake(job, wake_at)
 
     def prune(self, now: int) -> None:
         """Forget what is older, or more, than the retention says."""
-        self.store.prune(now, self._keep_us, self._keep_count)
+        self.tables.prune(now, self._keep_us, self._keep_count)
 
     # --- the clock was set ------------------------------------------------------------------------------------
 
     def step_clock(self, delta: int, now: int) -> None:
         """Follow the wall clock: elapsed triggers and back-offs keep their rhythm, calendar ones the new time."""
-        for job in self.store.select(Selection()):
+        for job in self.tables.select(Selection()):
             if job.is_over:
                 continue
             trigger = moved(job.trigger, delta)
@@ -476,7 +476,7 @@ class Ledger:
             for run in job.live:
                 if run.status is RETRYING:
                     run.ready_at += delta
-                    self.store.move_run(run, RETRYING)
+                    self.tables.move_run(run, RETRYING)
         if self.listening:
             self.emit(events.ClockStepped(at_us=now, seconds=delta / US))
 

@@ -120,6 +120,6 @@ class Queue(metaclass=NoPublicConstructor):
         ledger = self._actor.ledger
         rules = ledger.queues.get(self.name)
         limit, paused = (None, False) if rules is None else (rules.limit, rules.paused)
-        store = ledger.store
-        running, waiting = store.active_in(self.name), store.waiting_in(self.name)
+        tables = ledger.tables
+        running, waiting = tables.active_in(self.name), tables.waiting_in(self.name)
         return QueueInfo(name=self.name, limit=limit, paused=paused, running=running, waiting=waiting)

@@ -289,12 +289,12 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         """Counts at this moment. Does not block."""
         ledger = self._actor.ledger
         counts = ledger.counts
-        wake = ledger.store.next_wake()
+        wake = ledger.tables.next_wake()
         active = len(self._actor.attempts)
         return SchedulerStatistics(
             jobs=ledger.open_jobs,
             runs_active=active,
-            runs_waiting=len(ledger.store.waiting()) + ledger.store.active() - active,
+            runs_waiting=len(ledger.tables.waiting()) + ledger.tables.active() - active,
             attempts_started=counts["started"],
             runs_succeeded=counts[RunStatus.SUCCEEDED],
             runs_failed=counts[RunStatus.FAILED],

@@ -44,11 +44,11 @@ def resolve(ledger: Ledger, target: Any, *, strict: bool = False) -> list[JobRec
         raise ValueError(f"{target!r} belongs to another scheduler")
     job: JobRecord | None
     if isinstance(record := getattr(target, "_record", None), JobRecord):
-        job = ledger.store.job(record.id)
+        job = ledger.tables.job(record.id)
     elif isinstance(target, str):
-        job = ledger.store.find(target)
+        job = ledger.tables.find(target)
     elif isinstance(target, int) and not isinstance(target, bool):
-        job = ledger.store.job(target)
+        job = ledger.tables.job(target)
     else:
         return _resolve_many(ledger, target, strict=strict)
     if job is not None:
@@ -78,9 +78,9 @@ _EVERY_LIVE_JOB: Final = Selection()
 def select(ledger: Ledger, selection: Selection, *, strict: bool = False) -> list[JobRecord]:
     """The jobs of a selection, by id; targets in the order given."""
     if selection == _EVERY_LIVE_JOB:
-        return [job for job in ledger.store.select(selection) if job.finished_at is None]
+        return [job for job in ledger.tables.select(selection) if job.finished_at is None]
     if selection.targets is None:
-        rows: Iterable[JobRecord] = ledger.store.select(selection)
+        rows: Iterable[JobRecord] = ledger.tables.select(selection)
     else:
         rows = resolve(ledger, selection.targets, strict=strict)
     return [job for job in rows if matches(job, selection)]
@@ -125,7 +125,7 @@ def cancel(
         if not job.live:
             ledger.finish_job(job, now)
             return True
-        ledger.store.set_wake(job, None)
+        ledger.tables.set_wake(job, None)
     if job.live:
         finish = running == "finish" or (running is None and origin is not None and origin.job is job)
         for run in job.live:
@@ -137,7 +137,7 @@ def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
     """Start nothing any more: what is pending ends CANCELLED, running runs may finish unless ``at_once``."""
     reason = "the scheduler was closed"
     ledger.closed = True
-    for job in list(ledger.store.select(Selection())):
+    for job in list(ledger.tables.select(Selection())):
         if job.finished_at is not None:
             continue
         # A one-shot that is running for its slot still gets the status of that run.
@@ -146,7 +146,7 @@ def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
             job.ending, job.reason = JobStatus.CANCELLED, reason
         job.next_due = None
         if job.wake_at is not None:
-            ledger.store.set_wake(job, None)
+            ledger.tables.set_wake(job, None)
         for run in job.live:
             if at_once or run.status not in ACTIVE:
                 ledger.cancel_run(run, now, reason)
@@ -160,7 +160,7 @@ def pause(ledger: Ledger, job: JobRecord, now: int, reason: str | None) -> bool:
     if job.is_over or job.paused is not None or job.ending is not None:
         return False
     job.paused = Pause(now, reason)
-    ledger.store.set_wake(job, None)
+    ledger.tables.set_wake(job, None)
     if ledger.listening:
         ledger.emit(events.JobPaused(at_us=now, job_id=job.id, job_name=job.label, reason=reason))
     return True
@@ -191,7 +191,7 @@ def resume(ledger: Ledger, job: JobRecord, now: int) -> bool:
         ledger.trigger_failed(job, exc)
     for run in job.live:
         if run.status is RunStatus.DUE:
-            ledger.store.requeue(run, run.options)
+            ledger.tables.requeue(run, run.options)
     ledger.settle(job, now)
     return True
 
@@ -240,10 +240,10 @@ def _check_reopenings(ledger: Ledger, jobs: Sequence[JobRecord], now: int) -> di
 def _open_again(ledger: Ledger, job: JobRecord, key: Hashable | None, following: int | None) -> None:
     job.ending = job.finished_at = job.reason = None
     job.failures = 0
-    ledger.store.finish_job(job)
+    ledger.tables.finish_job(job)
     ledger.open_jobs += 1
     if key is not None:
-        ledger.store.hold_key(job, key)
+        ledger.tables.hold_key(job, key)
     if not is_one_shot(job.trigger):
         ledger.retime(job, following)
 
@@ -253,7 +253,7 @@ def _make_due(ledger: Ledger, job: JobRecord, now: int, *, was_over: bool) -> No
     if job.live:
         run = job.live[0]
         run.ready_at = now
-        ledger.store.move_run(run, RunStatus.DUE)
+        ledger.tables.move_run(run, RunStatus.DUE)
     elif not is_one_shot(job.trigger):
         ledger.new_run(job, now, RunKind.MANUAL, now)
     elif was_over and (run_before := _run_of_its_slot(ledger, job)) is not None:
@@ -261,7 +261,7 @@ def _make_due(ledger: Ledger, job: JobRecord, now: int, *, was_over: bool) -> No
     else:
         due = now if job.next_due is None else job.next_due
         job.next_due = None
-        ledger.store.set_wake(job, None)
+        ledger.tables.set_wake(job, None)
         ledger.new_run(job, due, RunKind.SLOT, now)
 
 
@@ -269,7 +269,7 @@ def _run_of_its_slot(ledger: Ledger, job: JobRecord) -> RunRecord | None:
     """The newest run of a one-shot's slot, if there was one and it is still kept; manual runs may have followed."""
     if job.last_run is None:
         return None
-    kept = (run for run in ledger.store.runs_of(job.id, _ALL) if run.kind is not RunKind.MANUAL)
+    kept = (run for run in ledger.tables.runs_of(job.id, _ALL) if run.kind is not RunKind.MANUAL)
     return next((run for run in kept if run.status is not RunStatus.SKIPPED), None)
 
 
@@ -286,7 +286,7 @@ def _reopen(ledger: Ledger, run: RunRecord, now: int) -> None:
     run.cancel_requested = False
     run.ready_at = now
     job.last_run = None
-    ledger.store.move_run(run, RunStatus.DUE)
+    ledger.tables.move_run(run, RunStatus.DUE)
 
 
 def delete(ledger: Ledger, job: JobRecord, now: int) -> bool:
@@ -295,7 +295,7 @@ def delete(ledger: Ledger, job: JobRecord, now: int) -> bool:
         return False
     if not job.is_over:
         cancel(ledger, job, now, running=None, grace=0, origin=None, reason="deleted")
-    ledger.store.remove_job(job)
+    ledger.tables.remove_job(job)
     return True
 
 
@@ -320,7 +320,7 @@ def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> li
     for run in job.live:
         if run.status is RunStatus.RETRYING:
             run.ready_at = now
-            ledger.store.move_run(run, RunStatus.DUE)
+            ledger.tables.move_run(run, RunStatus.DUE)
     if slot and job.next_due is not None and job.ending is None and ledger.limit_of(job.options.queue) != 0:
         due = job.next_due
         ledger.look_again(job, due)

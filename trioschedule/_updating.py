@@ -129,17 +129,17 @@ def _in(name: str, value: object) -> int:
 
 def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
     if job.name is None and change.fn is not job.fn:
-        ledger.store.name_job(job, job.label)  # a default name is made of the function's, and names do not change
+        ledger.tables.name_job(job, job.label)  # a default name is made of the function's, and names do not change
     was_exhausted = job.is_exhausted
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
     if change.key is not None:
-        ledger.store.hold_key(job, change.key)
+        ledger.tables.hold_key(job, change.key)
     keeps_its_run = False
     stays_one_shot = change.due is not None and is_one_shot(job.trigger) and is_one_shot(change.trigger)
     for run in job.live:
         if change.run_at is not None:
             run.ready_at = change.run_at
-            ledger.store.move_run(run, RunStatus.RETRYING)
+            ledger.tables.move_run(run, RunStatus.RETRYING)
         elif run.status is RunStatus.DUE and run.started_at is None:
             # It follows the update. A one-shot that is put off gets another run then; one for now keeps this one.
             if stays_one_shot and change.due is not None and run.kind is not RunKind.MANUAL:
@@ -149,7 +149,7 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
                 keeps_its_run = True
             run.fn, run.args, run.kwargs = change.fn, change.args, change.kwargs
             run.attempts = change.options.attempts
-            ledger.store.requeue(run, change.options)
+            ledger.tables.requeue(run, change.options)
     if change.trigger is not None:
         job.trigger, job.version = change.trigger, job.version + 1
         # A Delay that is given while a run is live counts from its end.

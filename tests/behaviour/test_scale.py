@@ -91,7 +91,7 @@ def test_moving_timers_back_and_forth_does_not_pile_up():
             job = await scheduler.schedule(After(hours=1), nothing)
             for number in range(20_000):
                 await job.update({"scheduled_in": 1000 + number % 7})
-            assert len(scheduler._actor.ledger.store._timers) < 5000
+            assert len(scheduler._actor.ledger.tables._timers) < 5000
             await job.wait()
             assert len(await job.runs()) == 1
 

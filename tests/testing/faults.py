@@ -320,7 +320,7 @@ PLAN_FAULTS = (
 MACHINE_FAULTS = (
     Fault(
         "a queue has a place more than its limit",
-        "stores._memory:Tables._next_queue", "limit - self._in_queue[queue]", "limit + 1 - self._in_queue[queue]",
+        "stores._tables:Tables._next_queue", "limit - self._in_queue[queue]", "limit + 1 - self._in_queue[queue]",
         "a queue runs more than its limit allows",
     ),
     Fault(
@@ -341,7 +341,7 @@ MACHINE_FAULTS = (
     ),
     Fault(
         "runs of one job do not wait for each other",
-        "stores._memory:Tables._blocker", "len(live) > 1", "len(live) > 99",
+        "stores._tables:Tables._blocker", "len(live) > 1", "len(live) > 99",
         "may not overlap, and does",
     ),
 )  # fmt: skip

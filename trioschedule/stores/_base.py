@@ -1,131 +1,194 @@
-"""The seam between the ledger and whatever keeps its rows.
+"""The seam between the scheduler and whatever keeps its rows: plain rows out, plain rows in, one exchange at a time.
 
-A store is driven from inside one step at a time, by synchronous calls: the step is one transaction. In memory it
-runs in the task that sent the request; a durable store runs the same step in its own thread and commits behind it,
-before anything is acknowledged or started. The step changes the rows that a store hands out; what an index or a timer
-hangs on is told by the methods below, of everything else a durable store finds out by comparing when it commits.
+The scheduler works on the jobs that it has in memory (`Tables`); a store keeps all of them. Each exchange is one
+transaction: what has changed since the last one is written, and what is asked for is read. A store knows no rule of
+scheduling: rows are facts to find them by (numbers and short texts) and documents (JSON) that it never looks into.
+
+Times are UTC epoch in integer microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
-from .._records import JobRecord, RunRecord, RunStatus, Selection
-from .._spec import Options
+
+class JobRow(NamedTuple):
+    """One job, whole: what is written when it is new, and what is read."""
+
+    id: int
+    function: str  # its registered name
+    args: str  # JSON
+    trigger: str  # JSON
+    options: str  # JSON
+    queue: str
+    group: str | None
+    declared: bool  # in code, and not by a command
+    created_at: int
+    name: str | None  # as given; None: made of function and id
+    unique_key: str | None
+    key_until: int | None  # it claims its key until then even if it is over
+    status: str
+    wake_at: int | None  # when it wants to be looked at; None: only when somebody asks for it
+    finished_at: int | None  # None: it is not over
+    state: str  # JSON
+    runs: str  # JSON: its runs without an outcome, and of a one-shot the run of its slot
+
+
+class JobState(NamedTuple):
+    """What changes in a job as it lives."""
+
+    id: int
+    name: str | None
+    unique_key: str | None
+    key_until: int | None
+    status: str
+    wake_at: int | None
+    finished_at: int | None
+    state: str
+    runs: str
+
+
+class JobDefinition(NamedTuple):
+    """What changes in a job when it is updated."""
+
+    id: int
+    function: str
+    args: str
+    trigger: str
+    options: str
+    queue: str
+    group: str | None
+    declared: bool
+
+
+class RunRow(NamedTuple):
+    """One run that is over; history."""
+
+    id: int
+    job_id: int
+    due: int
+    status: str
+    finished_at: int
+    data: str  # JSON
+
+
+class QueueRow(NamedTuple):
+    """What was said about a queue at run time."""
+
+    name: str
+    paused: bool
+    limit: int | None
+    configured: int | None  # the limit in the code when it was scaled: another one there ends the scaling
+
+
+class Prune(NamedTuple):
+    """Forget what has been over since before `before`, and what is more than `keep` of a kind; `most` of each at once.
+
+    Declared jobs are kept, and those that claim a key until after `now`.
+    """
+
+    before: int
+    now: int
+    keep: int
+    most: int
+
+
+class Changes(NamedTuple):
+    """What is written in one exchange, in this order; all of it or, if it raises, nothing."""
+
+    removed: Sequence[int] = ()  # ids of jobs: they go with their history; ids that are not there are no error
+    added: Sequence[JobRow] = ()
+    defined: Sequence[JobDefinition] = ()
+    changed: Sequence[JobState] = ()
+    runs: Sequence[RunRow] = ()  # one that is there already is replaced
+    runs_reopened: Sequence[int] = ()  # ids of runs that are history no more
+    queues: Sequence[QueueRow] = ()
+    groups_opened: Sequence[str] = ()
+    groups_left: Sequence[str] = ()
+    facts: Mapping[str, str] = {}  # by name
+    prune: Prune | None = None
+
+
+class Query(NamedTuple):
+    """Which jobs: conditions joined by and; None is no condition. By id, `limit` of them, after this id."""
+
+    group: str | None = None
+    queue: str | None = None
+    name: str | None = None  # as given, or a default name
+    over: bool | None = None
+    statuses: frozenset[str] | None = None
+    after: int = 0
+    limit: int | None = None
+
+
+class Due(NamedTuple):
+    """Jobs with a `wake_at`, by (wake_at, id), `limit` of them, after this place in that order."""
+
+    wake_at: int
+    id: int
+    limit: int
+
+
+class Wants(NamedTuple):
+    """What is read in one exchange, after what is written."""
+
+    ids: Sequence[int] = ()
+    names: Sequence[str] = ()  # of each name as given: the jobs that are not over, and the newest
+    keys: Sequence[str] = ()  # the newest job of each unique key
+    queries: Sequence[Query] = ()
+    due: Due | None = None
+    history: Sequence[tuple[int, int]] = ()  # (job id, limit): its newest runs, by id
+    counts: Sequence[Query] = ()  # ids only, of these
+
+
+class Answer(NamedTuple):
+    """What was asked for."""
+
+    jobs: Sequence[JobRow] = ()  # of ids, names, keys and queries; each once
+    due: Sequence[JobRow] = ()
+    history: Mapping[int, Sequence[RunRow]] = {}  # by job id, newest first
+    counted: Sequence[Sequence[int]] = ()  # ids, for each query of `counts`
+    pruned: Sequence[int] = ()  # ids of jobs that are forgotten
+
+
+class Opened(NamedTuple):
+    """What is there when a store is opened."""
+
+    facts: Mapping[str, str]
+    queues: Sequence[QueueRow]
+    groups: Sequence[str]  # opened, and not left
+    open_jobs: int  # how many jobs are not over
+    last_job_id: int  # the highest that ever was, 0 if none
+    last_run_id: int
+    active: Sequence[JobRow]  # status running or cancelling: their process has died
+    declared: Sequence[JobRow]  # over or not
+    numbered: Sequence[str]  # names as given that end in a hyphen and a number above `last_job_id`
 
 
 class Store(Protocol):
-    """Rows of jobs and runs, their indices and their timers. Times are UTC epoch microseconds."""
+    """Keeps jobs and runs. One scheduler drives it, from one task, one call at a time.
 
-    def new_job_id(self) -> int:
-        """The next job id; a number that is drawn and not used is lost."""
-        ...
+    Its calls are not cancelled: the scheduler shields them, for a transaction has no unknown outcome. So they must end
+    within seconds, if need be with an error.
+    """
 
-    def new_run_id(self) -> int:
-        """The next run id."""
-        ...
+    async def open(self) -> Opened:
+        """Take it for this process, create or migrate what is missing.
 
-    def job(self, job_id: int, /) -> JobRecord | None:
-        """The job with this id."""
-        ...
-
-    def run(self, run_id: int, /) -> RunRecord | None:
-        """The run with this id."""
-        ...
-
-    def find(self, name: str, /) -> JobRecord | None:
-        """The job with this name: the live one, else the newest."""
-        ...
-
-    def is_named(self, job: JobRecord, /) -> bool:
-        """Whether the default name of this new job was given to another one."""
-        ...
-
-    def holder(self, key: Hashable, /) -> JobRecord | None:
-        """The job that last took this unique key; it may be over, and, while the key's period runs, forgotten."""
-        ...
-
-    def select(self, selection: Selection, /) -> Iterator[JobRecord]:
-        """The jobs that match, targets left aside, by id."""
-        ...
-
-    def runs_of(self, job_id: int, limit: int, /) -> list[RunRecord]:
-        """The newest runs of a job, newest first."""
-        ...
-
-    def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
-        """Keep a new job, under its unique key if it has one."""
-        ...
-
-    def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
-        """Let the job hold this unique key, and no other, from now on."""
-        ...
-
-    def name_job(self, job: JobRecord, name: str, /) -> None:
-        """Give a job without one a name of its own."""
-        ...
-
-    def set_wake(self, job: JobRecord, wake_at: int | None, /) -> None:
-        """Keep when the job wants to be looked at next."""
-        ...
-
-    def finish_job(self, job: JobRecord, /) -> None:
-        """Keep that a job is over (`finished_at` is set) and waits for nothing, or open again (it is None)."""
-        ...
-
-    def remove_job(self, job: JobRecord, /) -> None:
-        """Forget a job and its runs."""
-        ...
-
-    def add_run(self, run: RunRecord, /) -> None:
-        """Keep a new run: DUE, SKIPPED, or RUNNING at once, where neither its queue nor a group limits it."""
-        ...
-
-    def move_run(self, run: RunRecord, status: RunStatus, /) -> None:
-        """Give a run its next status, and keep what else was changed in it before the call."""
-        ...
-
-    def requeue(self, run: RunRecord, options: Options, /) -> None:
-        """Let a DUE run wait anew, under these options: after an update, or when its job is resumed."""
-        ...
-
-    def next_wake(self) -> int | None:
-        """When the earliest job or retrying run wants to be looked at."""
-        ...
-
-    def due(self, now: int, limit: int, /) -> list[JobRecord | RunRecord]:
-        """Take the jobs and the retrying runs whose time has come, earliest first; the caller moves them on."""
-        ...
-
-    def has_ready(self) -> bool:
-        """Whether some run may be waiting for a place; cheap, and True now and then for nothing."""
-        ...
-
-    def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
-        """Pick the DUE runs that may start: queue, group and job have room; by priority, then due time, then id.
-
-        `limit_of` gives a queue's limit, None for no limit, 0 if nothing may start from it. The runs that it gives are
-        RUNNING and counted as such.
+        Raises:
+            StoreError: it cannot be used; nothing was touched.
         """
         ...
 
-    def active_in(self, queue: str, /) -> int:
-        """How many runs of a queue are active."""
+    async def exchange(self, changes: Changes, wants: Wants, /) -> Answer:
+        """Write and read in one transaction; what it has returned from is durable.
+
+        Raises:
+            StoreError: nothing was written. ``temporary`` says whether the same may succeed later.
+        """
         ...
 
-    def waiting_in(self, queue: str, /) -> int:
-        """How many runs of a queue are DUE."""
-        ...
-
-    def active(self) -> int:
-        """How many runs are active."""
-        ...
-
-    def waiting(self) -> Collection[RunRecord]:
-        """The runs that are DUE, in no particular order."""
-        ...
-
-    def prune(self, now: int, age: int, count: int, /) -> None:
-        """Forget finished jobs and runs that are older than ``age`` or more than ``count`` of a kind."""
+    async def close(self) -> None:
+        """Let go of it; also after `open` has failed. Raises nothing."""
         ...

@@ -75,7 +75,7 @@ class _Watched:
     @property
     def is_forgotten(self) -> bool:
         """Whether it was deleted, or was over for longer than the scheduler keeps what is over."""
-        return self.job._actor.ledger.store.job(self.job.id) is None
+        return self.job._actor.ledger.tables.job(self.job.id) is None
 
     @property
     def was_rescheduled(self) -> bool:

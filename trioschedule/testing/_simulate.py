@@ -21,7 +21,7 @@ from .._plan import Ending, job_status
 from .._records import JobRecord, RunRecord
 from .._steering import close
 from .._time import US, instant_us, zone
-from ..stores._memory import Tables
+from ..stores._tables import Tables
 from ..triggers import Trigger, count_us
 from ._timeline import SimulatedCall, SimulatedRun, Timeline
 

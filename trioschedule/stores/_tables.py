@@ -1,4 +1,4 @@
-"""The store that forgets: dictionaries, two heaps and a queue of finished rows."""
+"""The rows that a scheduler works on: dictionaries, two heaps and a queue of finished rows. In memory they are all."""
 
 from __future__ import annotations
 
