@@ -7,8 +7,9 @@ typed, and the constructors judge the values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from .._errors import TrioscheduleError
 from ._algebra import Difference, Intersection, Union, Window
 from ._base import BaseTrigger, Trigger, check_trigger
 from ._calendar import Daily, Weekly
@@ -25,8 +26,11 @@ _MAX_DEPTH: Final = 32
 _MAX_NODES: Final = 1_000
 _MAX_LIST: Final = 10_000
 _MAX_TEXT: Final = 256
+_REGISTERED: Final = "registered"
 
 Json = Any
+NameOf: TypeAlias = Callable[[Trigger], str]
+Named: TypeAlias = Callable[[str], object]
 
 
 class _Shape(NamedTuple):
@@ -91,60 +95,72 @@ _HOURS: Final = _Shape(Hours, ("start", "end"), {"start": "text", "end": "text",
 _NAMES: Final = {shape.kind: name for name, shape in _SHAPES.items()}
 
 
-def to_json(trigger: Trigger) -> dict[str, Any]:
+def to_json(trigger: Trigger, *, name_of: NameOf | None = None) -> dict[str, Any]:
     """Write a trigger as data for `json.dumps`, which `from_json` reads back as an equal one.
+
+    Args:
+        trigger: the trigger.
+        name_of: gives the registered name of a user's own trigger, which is written by that name.
 
     Raises:
         TypeError: a user's own trigger or calendar is part of it.
         ValueError: it is nested deeper, or has more parts, than `from_json` would read.
     """
     check_trigger(trigger)
-    data = _write(trigger, "trigger", 1)
+    data = _write(trigger, "trigger", 1, name_of)
     _Reader().count(data)
     return data
 
 
-def _write(trigger: Trigger, path: str, depth: int) -> dict[str, Any]:
+def _write(trigger: Trigger, path: str, depth: int, name_of: NameOf | None) -> dict[str, Any]:
     _check_depth(path, depth)
     name = _NAMES.get(type(trigger)) if isinstance(trigger, BaseTrigger) else None
     if name is None or not isinstance(trigger, BaseTrigger):
+        if name_of is not None:
+            return {"type": _REGISTERED, "v": VERSION, "name": name_of(trigger)}
         raise TypeError(
             f"{path} must be built of trioschedule's triggers to be stored, not {trigger!r}: "
             f"register your own by name in the registry, or express it with Cron and the algebra",
         )
-    return _write_parts(name, _SHAPES[name], trigger, path, depth)
+    return _write_parts(name, _SHAPES[name], trigger, path, depth, name_of)
 
 
-def _write_parts(name: str, shape: _Shape, part: BaseTrigger | Hours, path: str, depth: int) -> dict[str, Any]:
+def _write_parts(
+    name: str, shape: _Shape, part: BaseTrigger | Hours, path: str, depth: int, name_of: NameOf | None
+) -> dict[str, Any]:
     args, options = part._parts()
     given: dict[str, Any] = {}
     for index, positional in enumerate(shape.positional):
         field = positional.lstrip("*")
         given[field] = list(args) if positional.startswith("*") else args[index]
     given |= options
-    written = {field: _write_value(value, f"{path}.{field}", depth) for field, value in given.items()}
+    written = {field: _write_value(value, f"{path}.{field}", depth, name_of) for field, value in given.items()}
     return {"type": name, "v": VERSION, **written}
 
 
-def _write_value(value: object, path: str, depth: int) -> Json:
+def _write_value(value: object, path: str, depth: int, name_of: NameOf | None) -> Json:
     if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        return [_write_value(item, f"{path}[{index}]", depth) for index, item in enumerate(value)]
+        return [_write_value(item, f"{path}[{index}]", depth, name_of) for index, item in enumerate(value)]
     if isinstance(value, Trigger):
-        return _write(value, path, depth + 1)
+        return _write(value, path, depth + 1, name_of)
     if isinstance(value, Hours):
-        return _write_parts("hours", _HOURS, value, path, depth + 1)
+        return _write_parts("hours", _HOURS, value, path, depth + 1, name_of)
     raise TypeError(f"{path} must be a set of dates to be stored, not {value!r}: copy the days that matter into a set")
 
 
-def from_json(data: Mapping[str, Any]) -> Trigger:
+def from_json(data: Mapping[str, Any], *, named: Named | None = None) -> Trigger:
     """Read what `to_json` wrote, trusting nothing.
+
+    Args:
+        data: what was written.
+        named: gives the trigger that is registered under a name.
 
     Raises:
         ValueError: anything else, with the path to the fault.
     """
-    return _Reader().trigger(data, "trigger", 1)
+    return _Reader(named).trigger(data, "trigger", 1)
 
 
 def _check_depth(path: str, depth: int) -> None:
@@ -163,9 +179,10 @@ def _shown(value: object) -> str:
 class _Reader:
     """One reading: counts the triggers it has met."""
 
-    __slots__ = ("_nodes",)
+    __slots__ = ("_named", "_nodes")
 
-    def __init__(self) -> None:
+    def __init__(self, named: Named | None = None) -> None:
+        self._named = named
         self._nodes = 0
 
     def count(self, data: Json) -> None:
@@ -191,14 +208,32 @@ class _Reader:
         if not isinstance(data, Mapping):
             raise ValueError(f"{path} must be an object with 'type' and 'v', not {_shown(data)}")  # noqa: TRY004
         kind = data.get("type")
+        if kind == _REGISTERED and self._named is not None:
+            return self._registered(data, self._named, path, depth)
         if not isinstance(kind, str) or kind not in _SHAPES:
             raise ValueError(f"{path}.type must be one of {', '.join(_SHAPES)}, not {_shown(kind)}")
         return cast("Trigger", self._object(_SHAPES[kind], data, path, depth))
 
-    def _object(self, shape: _Shape, data: Mapping[Any, object], path: str, depth: int) -> Trigger | Hours:
+    def _registered(self, data: Mapping[Any, object], named: Named, path: str, depth: int) -> Trigger:
+        self._version(data, path)
+        name = self._text(data.get("name"), f"{path}.name", depth)
+        if len(data) != len(("type", "v", "name")):
+            raise ValueError(f"{path} must have a name and no other fields: it is a registered trigger")
+        try:
+            trigger = named(name)
+        except (LookupError, ValueError, TypeError, TrioscheduleError) as error:
+            raise ValueError(f"{path}.name must be that of a registered trigger: {error}") from error
+        if isinstance(trigger, type) or not isinstance(trigger, Trigger):
+            raise ValueError(f"{path}.name must be that of a trigger; {name!r} is another thing's")  # noqa: TRY004
+        return trigger
+
+    def _version(self, data: Mapping[Any, object], path: str) -> None:
         version = data.get("v")
         if type(version) is not int or version != VERSION:
             raise ValueError(f"{path}.v must be {VERSION}, not {_shown(version)}")
+
+    def _object(self, shape: _Shape, data: Mapping[Any, object], path: str, depth: int) -> Trigger | Hours:
+        self._version(data, path)
         values = {
             field: self._value(shape, field, value, f"{path}.{_shown(field)[1:-1]}", depth)
             for field, value in data.items()
