@@ -46,11 +46,11 @@ class NotRegisteredError(TrioscheduleError):
 class StoreError(TrioscheduleError):
     """The store cannot be opened, read or written.
 
-    ``temporary`` says that the same may succeed later: a full disk, a lost connection.
+    ``temporary`` says that the same may succeed later: a full disk, a lost connection. ``rows`` are the ids of the jobs
+    without which it would have succeeded.
     """
 
-    temporary: bool = False
-
-    def __init__(self, message: str, *, temporary: bool = False) -> None:
+    def __init__(self, message: str, *, temporary: bool = False, rows: tuple[int, ...] = ()) -> None:
         super().__init__(message)
-        self.temporary = temporary
+        self.temporary: bool = temporary
+        self.rows: tuple[int, ...] = rows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from .._util import publish
 from ._base import (
     Answer,
     Changes,
@@ -19,7 +22,22 @@ from ._base import (
 )
 from ._tables import MemoryStore
 
+if TYPE_CHECKING:
+    from ._sqlite import SQLiteStore
+
 __all__ = [
     "Answer", "Changes", "Due", "JobDefinition", "JobRow", "JobState", "MemoryStore", "Opened", "Prune", "Query",
-    "QueueRow", "RunRow", "Store", "Wants",
+    "QueueRow", "RunRow", "SQLiteStore", "Store", "Wants",
 ]  # fmt: skip
+
+publish(globals(), __name__)
+
+
+def __getattr__(name: str) -> Any:
+    # sqlite3 is loaded for those who have a file.
+    if name != "SQLiteStore":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._sqlite import SQLiteStore
+
+    SQLiteStore.__module__ = __name__
+    return SQLiteStore

@@ -85,7 +85,7 @@ class QueueRow(NamedTuple):
 class Prune(NamedTuple):
     """Forget what has been over since before `before`, and what is more than `keep` of a kind; `most` of each at once.
 
-    Declared jobs are kept, and those that claim a key until after `now`.
+    Declared jobs are kept and do not count; those that claim a key until after `now` are kept, and do.
     """
 
     before: int
@@ -98,15 +98,15 @@ class Changes(NamedTuple):
     """What is written in one exchange, in this order; all of it or, if it raises, nothing."""
 
     removed: Sequence[int] = ()  # ids of jobs: they go with their history; ids that are not there are no error
-    added: Sequence[JobRow] = ()
+    added: Sequence[JobRow] = ()  # one that is there already is replaced: what failed may be sent again
     defined: Sequence[JobDefinition] = ()
     changed: Sequence[JobState] = ()
-    runs: Sequence[RunRow] = ()  # one that is there already is replaced
+    runs: Sequence[RunRow] = ()  # one that is there already is replaced; that of a job which is gone is dropped
     runs_reopened: Sequence[int] = ()  # ids of runs that are history no more
     queues: Sequence[QueueRow] = ()
     groups_opened: Sequence[str] = ()
     groups_left: Sequence[str] = ()
-    facts: Mapping[str, str] = {}  # by name
+    facts: Mapping[str, str] = {}  # by name; "job_id" and "run_id" are the highest ids that were given out
     prune: Prune | None = None
 
 
@@ -185,7 +185,8 @@ class Store(Protocol):
         """Write and read in one transaction; what it has returned from is durable.
 
         Raises:
-            StoreError: nothing was written. ``temporary`` says whether the same may succeed later.
+            StoreError: nothing was written. ``temporary`` says whether the same may succeed later; ``rows`` are ids
+                of jobs without which the rest can be written.
         """
         ...
 

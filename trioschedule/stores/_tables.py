@@ -67,6 +67,10 @@ class Tables:
     def job(self, job_id: int, /) -> JobRecord | None:
         return self._jobs.get(job_id)
 
+    def row(self, job_id: int, /) -> JobRecord | None:
+        """The job with this id, if it is in memory."""
+        return self._jobs.get(job_id)
+
     def run(self, run_id: int, /) -> RunRecord | None:
         return self._runs.get(run_id)
 
@@ -118,13 +122,37 @@ class Tables:
     def waiting(self) -> Collection[RunRecord]:
         return self._due.values()
 
+    def members(self, group: str, /) -> list[JobRecord]:
+        """The jobs of a group that anybody can have in hand."""
+        return [self._jobs[job_id] for job_id in self._groups.get(group, {})]
+
+    def in_memory(self) -> tuple[Collection[int], int]:
+        """The ids of the jobs that are here, and the newest id that was given; nobody asks where all are here."""
+        return (), 0
+
+    def at_work(self) -> list[JobRecord]:
+        """The jobs with a run that is at work."""
+        return [job for job in self._jobs.values() if any(run.status in ACTIVE for run in job.live)]
+
+    def touch(self, job: JobRecord, /) -> None:
+        """Say that a row was changed of which nothing else tells: here nobody wants to know."""
+
+    def keep_queue(self, name: str, *, paused: bool, limit: int | None, configured: int | None) -> None:
+        """Say what was said about a queue."""
+
+    def open_group(self, name: str) -> None:
+        """Say that a block of this group was entered: if the process dies, it was left."""
+
+    def leave_group(self, name: str) -> None:
+        """Say that it was left in good order."""
+
     # --- jobs -------------------------------------------------------------------------------------------------
 
     def add_job(self, job: JobRecord, key: Hashable | None, /) -> None:
         job_id = job.id
         self._jobs[job_id] = job
         if job.name is not None:
-            self.name_job(job, job.name)
+            self._names.add(job.name, job_id, is_live=job.finished_at is None)
         if key is not None:
             self.hold_key(job, key)
         if job.options.group is not None:
@@ -187,7 +215,22 @@ class Tables:
 
     # --- runs -------------------------------------------------------------------------------------------------
 
-    def add_run(self, run: RunRecord, /) -> None:
+    def restore_run(self, run: RunRecord, /) -> None:
+        """Keep a run that is among its job's already, as it is."""
+        self._remember(run)
+        if run.status is RETRYING:
+            self._timed += 1
+            heapq.heappush(self._timers, (run.ready_at, -run.id))
+        elif run.status is DUE:
+            self._due[run.id] = run
+            self._await_place(run)
+        elif run.status in ACTIVE:
+            self._working += 1
+            self._in_queue[run.options.queue] += 1
+            if run.options.group is not None:
+                self._in_group[run.options.group] += 1
+
+    def _remember(self, run: RunRecord) -> None:
         job = run.job
         self._runs[run.id] = run
         history = self._history.get(job.id)
@@ -197,6 +240,10 @@ class Tables:
             self._history[job.id] = [history, run.id]
         else:
             history.append(run.id)  # type: ignore[union-attr]
+
+    def add_run(self, run: RunRecord, /) -> None:
+        job = run.job
+        self._remember(run)
         if run.status is RUNNING:
             job.live = (*job.live, run)
             self._in_queue[run.options.queue] += 1

@@ -1,0 +1,7 @@
+-- Jobs of this name that are not over.
+SELECT id FROM job INDEXED BY job_live_name
+WHERE name = :name AND finished_at IS NULL AND id > :after
+    AND (:group IS NULL OR "group" = :group)
+    AND (:queue IS NULL OR queue = :queue)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+ORDER BY id LIMIT :limit

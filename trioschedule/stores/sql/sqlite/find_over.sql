@@ -1,0 +1,6 @@
+-- Jobs that are over.
+SELECT id FROM job INDEXED BY job_over
+WHERE finished_at IS NOT NULL AND id > :after
+    AND (:queue IS NULL OR queue = :queue)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+ORDER BY id LIMIT :limit

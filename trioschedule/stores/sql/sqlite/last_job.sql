@@ -1,0 +1,2 @@
+-- The highest id of a job.
+SELECT MAX(id) FROM job

@@ -1,0 +1,2 @@
+-- The highest id of a run.
+SELECT MAX(id) FROM run

@@ -1,0 +1,2 @@
+-- A group was left.
+DELETE FROM open_group WHERE name = ?

@@ -1,0 +1,2 @@
+-- A group was opened.
+INSERT OR IGNORE INTO open_group (name) VALUES (?)

@@ -1,0 +1,2 @@
+-- A run is history no more.
+DELETE FROM run WHERE id = ?

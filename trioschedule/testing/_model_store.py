@@ -1,0 +1,244 @@
+"""`ModelStore`: what every store has to do, in dictionaries. The model that the others are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, final
+
+import trio
+
+from .._errors import StoreError
+from ..stores import (
+    Answer,
+    Changes,
+    Due,
+    JobDefinition,
+    JobRow,
+    JobState,
+    Opened,
+    Prune,
+    Query,
+    QueueRow,
+    RunRow,
+    Wants,
+)
+
+_AT_WORK: Final = ("running", "cancelling")
+_FIRST: Final = -(2**63)
+_LAST: Final = 2**63 - 1
+
+
+@final
+class ModelData:
+    """What a `ModelStore` keeps; whoever makes another one on it goes on where the first was closed."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, JobRow] = {}
+        self.runs: dict[int, RunRow] = {}
+        self.queues: dict[str, QueueRow] = {}
+        self.groups: set[str] = set()
+        self.facts: dict[str, str] = {}
+        self.is_in_use: bool = False
+
+
+@final
+class ModelStore:
+    """A store in memory: jobs outlive the scheduler, not the process. For tests of programs with durable jobs.
+
+    It can be opened again when it was closed, or another one on the same data::
+
+        store = ModelStore()
+        ...
+        after_the_crash = ModelStore(store.data)
+
+    Args:
+        data: what is there already; None: nothing.
+    """
+
+    def __init__(self, data: ModelData | None = None) -> None:
+        self.data: Final[ModelData] = ModelData() if data is None else data
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        return f"<ModelStore with {len(self.data.jobs)} jobs>"
+
+    async def open(self) -> Opened:
+        """Take the data for this store.
+
+        Raises:
+            StoreError: another store has them open.
+        """
+        await trio.lowlevel.checkpoint()
+        if self.data.is_in_use:
+            raise StoreError("these data are in use by another ModelStore: close that first")
+        self.data.is_in_use = self._is_open = True
+        return _opened(self.data)
+
+    async def exchange(self, changes: Changes, wants: Wants, /) -> Answer:
+        """Write and read.
+
+        Raises:
+            StoreError: nothing was written: it is not open, or something given is nothing that a store can take.
+        """
+        await trio.lowlevel.checkpoint()
+        if not self._is_open:
+            raise StoreError("this ModelStore is not open: await open() first")
+        _check(changes)
+        _write(self.data, changes)
+        pruned = [] if changes.prune is None else _prune(self.data, changes.prune)
+        return _read(self.data, wants, pruned)
+
+    async def close(self) -> None:
+        """Let go of the data."""
+        if self._is_open:
+            self.data.is_in_use = self._is_open = False
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def die(self) -> None:
+        """Let go of the data as a process does that is killed: what was acknowledged is there, and no more."""
+        if self._is_open:
+            self.data.is_in_use = self._is_open = False
+
+
+def _check(changes: Changes) -> None:
+    """Refuse what no file could hold: text that is none, numbers beyond 64 bits, None where there must be a value."""
+    rows: Iterable[Any] = (*changes.added, *changes.defined, *changes.changed, *changes.runs)
+    bad = {row.job_id if isinstance(row, RunRow) else row.id: None for row in rows if not _is_storable(row)}
+    texts = [*changes.groups_opened, *changes.groups_left, *changes.facts, *changes.facts.values()]
+    if bad or not all(map(_is_text, texts)) or not all(map(_is_storable, changes.queues)):
+        raise StoreError(f"of jobs {list(bad)} there is something that cannot be stored", rows=tuple(bad))
+
+
+def _is_storable(row: Any) -> bool:
+    return all(_fits(value, kind) for value, kind in zip(row, type(row).__annotations__.values(), strict=True))
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    # The annotations are text, or wrap it, as the module of the rows postpones them.
+    named = getattr(kind, "__forward_arg__", kind)
+    if value is None:
+        return "None" in named
+    if named.startswith("str"):
+        return _is_text(value)
+    return isinstance(value, int) and _FIRST <= value <= _LAST
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def _write(data: ModelData, changes: Changes) -> None:
+    for job_id in changes.removed:
+        _remove(data, job_id)
+    data.jobs |= {row.id: row for row in changes.added}
+    for change in chain[JobDefinition | JobState](changes.defined, changes.changed):
+        if change.id in data.jobs:
+            data.jobs[change.id] = data.jobs[change.id]._replace(**change._asdict())
+    data.runs |= {run.id: run for run in changes.runs if run.job_id in data.jobs}
+    for run_id in changes.runs_reopened:
+        data.runs.pop(run_id, None)
+    data.queues |= {queue.name: queue for queue in changes.queues}
+    data.groups |= set(changes.groups_opened)
+    data.groups -= set(changes.groups_left)
+    data.facts |= changes.facts
+
+
+def _remove(data: ModelData, job_id: int) -> None:
+    data.jobs.pop(job_id, None)
+    for run in [run for run in data.runs.values() if run.job_id == job_id]:
+        del data.runs[run.id]
+
+
+def _prune(data: ModelData, asked: Prune) -> list[int]:
+    over = {job.id: job.finished_at for job in data.jobs.values() if job.finished_at is not None and not job.declared}
+    claims = {job.id for job in data.jobs.values() if job.key_until is not None and job.key_until > asked.now}
+    forgotten = [job_id for job_id in _old(over, asked) if job_id not in claims][: asked.most]
+    for job_id in forgotten:
+        _remove(data, job_id)
+    for run_id in _old({run.id: run.finished_at for run in data.runs.values()}, asked)[: asked.most]:
+        del data.runs[run_id]
+    return forgotten
+
+
+def _old(over: Mapping[int, int], asked: Prune) -> list[int]:
+    """The ids of those that are too old or too many, the oldest first."""
+    places = sorted((at, one) for one, at in over.items())
+    too_many = max(len(places) - asked.keep, 0)
+    return [one for number, (at, one) in enumerate(places) if number < too_many or at < asked.before]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def _read(data: ModelData, wants: Wants, pruned: Sequence[int]) -> Answer:
+    jobs = sorted(data.jobs.values())
+    ids = set(wants.ids) & data.jobs.keys()
+    for name in wants.names:
+        named = [job for job in jobs if job.name == name]
+        ids |= {job.id for job in named if job.finished_at is None} | {job.id for job in named[-1:]}
+    for key in wants.keys:
+        ids |= set([job.id for job in jobs if job.unique_key == key][-1:])
+    for query in wants.queries:
+        ids |= set(_find(jobs, query))
+    return Answer(
+        jobs=[data.jobs[job_id] for job_id in sorted(ids)],
+        due=[] if wants.due is None else _due(jobs, wants.due),
+        history={job_id: _history(data, job_id)[:limit] for job_id, limit in wants.history},
+        counted=[_find(jobs, query) for query in wants.counts],
+        pruned=pruned,
+    )
+
+
+def _find(jobs: Sequence[JobRow], query: Query) -> list[int]:
+    def fits(job: JobRow) -> bool:
+        return (
+            job.id > query.after
+            and query.group in (None, job.group)
+            and query.queue in (None, job.queue)
+            and query.name in (None, job.name)
+            and query.over in (None, job.finished_at is not None)
+            and (query.statuses is None or job.status in query.statuses)
+        )
+
+    return [job.id for job in jobs if fits(job)][: query.limit]
+
+
+def _due(jobs: Sequence[JobRow], due: Due) -> list[JobRow]:
+    timed = sorted((job.wake_at, job.id, job) for job in jobs if job.wake_at is not None)
+    return [job for *place, job in timed if tuple(place) > due[:2]][: due.limit]
+
+
+def _history(data: ModelData, job_id: int) -> list[RunRow]:
+    return sorted((run for run in data.runs.values() if run.job_id == job_id), reverse=True)
+
+
+def _opened(data: ModelData) -> Opened:
+    jobs = sorted(data.jobs.values())
+    last_job = _last(data.jobs, data.facts.get("job_id"))
+    return Opened(
+        facts=dict(data.facts),
+        queues=sorted(data.queues.values()),
+        groups=sorted(data.groups),
+        open_jobs=sum(job.finished_at is None for job in jobs),
+        last_job_id=last_job,
+        last_run_id=_last(data.runs, data.facts.get("run_id")),
+        active=[job for job in jobs if job.status in _AT_WORK],
+        declared=[job for job in jobs if job.declared],
+        numbered=sorted({job.name for job in jobs if job.name is not None and _number(job.name) > last_job}),
+    )
+
+
+def _last(rows: Mapping[int, object], told: str | None) -> int:
+    return max([0, *rows, int(told) if told is not None and told.isdecimal() and len(told) < 20 else 0])
+
+
+def _number(name: str) -> int:
+    _, hyphen, digits = name.rpartition("-")
+    return int(digits) if hyphen and digits.isdecimal() and len(digits) < 20 else -1
