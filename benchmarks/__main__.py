@@ -13,6 +13,7 @@ from benchmarks.report import as_rst, as_text
 from benchmarks.rounds import ROOT, Results, collect
 from benchmarks.suite import CONTESTANTS, FULL, QUICK
 from benchmarks.suites import SUITES
+from benchmarks.tools import fresh_file
 
 DESCRIPTION = """\
 How fast trioschedule is, measured side by side with Trio alone and with other schedulers.
@@ -21,12 +22,15 @@ How fast trioschedule is, measured side by side with Trio alone and with other s
   python -m benchmarks memory --quick       two small rounds, about two minutes: does it work, roughly how fast
   python -m benchmarks memory --json r.json --rst docs/_generated/benchmarks.txt
                                             the full set: five rounds
+  python -m benchmarks sqlite --quick       jobs that are kept in SQLite, beside huey and Jobify: a minute
   python -m benchmarks time                 schedules that run for years: half a minute
+  python -m benchmarks crash                kill -9 under load, twenty times: is anything lost? a minute
   python -m benchmarks show r.json          print the tables of an earlier run
 
 Every contestant runs in fresh processes, in turn, round after round, so that what disturbs the machine disturbs
-all alike. Times are CPU of the process per job; a ratio is the median of the ratios within each round. A number
-in brackets is how many times ours the other one needs: more than 1 is slower than we are."""
+all alike. Times are CPU of the process per job; where a disk is waited for, wall time, and CPU beside it. A ratio is
+the median of the ratios within each round. A number in brackets is how many times ours the other one needs: more
+than 1 is slower than we are."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("env", help="make the peers' environments .bench-venv and .bench-venv-aps4")
     for name, suite in SUITES.items():
         _add_suite(commands.add_parser(name, help=suite.about), name)
+    _add_crash(commands.add_parser("crash", help="kill -9 under load, on one file; exit code 1 if anything was lost"))
     show = commands.add_parser("show", help="print the tables of what --json wrote")
     show.add_argument("results", type=Path, metavar="FILE", help="what --json wrote")
     _add_rst(show)
@@ -52,6 +57,15 @@ def _add_suite(command: argparse.ArgumentParser, suite: str) -> None:
     command.add_argument("--who", metavar="NAME,…", help=f"only these contestants: {who}", type=_contestants_of)
     command.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
     _add_rst(command)
+
+
+def _add_crash(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rounds", type=_positive, default=20, metavar="N", help="how many kills (default: 20)")
+    command.add_argument("--seed", metavar="SEED", help="of an earlier run: the same moments, the same load")
+    choices = ["full", "normal"]
+    command.add_argument("--durability", choices=choices, default="full", help="of the store (default: full)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write what was checked and what was wrong")
+    command.add_argument("--keep", type=Path, metavar="FOLDER", help="work in this empty folder, and leave it there")
 
 
 def _add_rst(command: argparse.ArgumentParser) -> None:
@@ -85,6 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.command == "env":
         environment = {**os.environ, "PYTHON": sys.executable}
         return subprocess.run([ROOT / "benchmarks" / "make_env.sh"], env=environment, check=False).returncode
+    if asked.command == "crash":
+        return _crash(asked)
     if asked.command == "show":
         results = Results.load(asked.results)
     else:
@@ -102,6 +118,23 @@ def main(arguments: list[str] | None = None) -> int:
         asked.rst.write_text(as_rst(results))
     # A goal that is missed is a finding, a measurement that fails is an error.
     return 1 if results.failures else 0
+
+
+def _crash(asked: argparse.Namespace) -> int:
+    from benchmarks import crash  # It needs a durable store; the rest of this does not.
+
+    with fresh_file() as path:
+        folder = asked.keep or Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            print(f"{folder} is not empty", file=sys.stderr)
+            return 2
+        say = partial(print, file=sys.stderr, flush=True)
+        report = crash.torture(folder, rounds=asked.rounds, seed=asked.seed, durability=asked.durability, say=say)
+    if asked.json is not None:
+        crash.save(report, asked.json)
+    print(report.as_text())
+    return 0 if report.is_clean else 1
 
 
 if __name__ == "__main__":

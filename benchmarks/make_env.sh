@@ -15,5 +15,5 @@ make() {
     echo "$folder: $*"
 }
 
-make .bench-venv jobify 'apscheduler==3.11.*'
+make .bench-venv jobify huey 'apscheduler==3.11.*'
 make .bench-venv-aps4 apscheduler==4.0.0a6 trio cronsim croniter

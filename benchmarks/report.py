@@ -105,6 +105,8 @@ def header(results: Results) -> list[str]:
         + ".",
         f"Medians of {results.rounds} alternating round(s); ratios are medians of the ratios within each round.",
     ]
+    if clock := SUITES[results.suite].clock:
+        lines.append(clock)
     if results.is_quick:
         lines.append("A quick run: fewer jobs and rounds than the goals are meant for.")
     if results.failures:

@@ -73,7 +73,7 @@ def measure(contestant: Contestant, measurement: Measurement) -> tuple[dict[str,
     python = interpreter(contestant)
     assert python is not None
     arguments = [
-        measurement.module or contestant.module,
+        measurement.module_of(contestant),
         measurement.measure,
         str(measurement.jobs),
         str(measurement.seconds),
@@ -107,7 +107,7 @@ def _one(results: Results, contestant: Contestant, measurement: Measurement, lab
     answer, problem = measure(contestant, measurement)
     spent = f"{time.monotonic() - start:.1f} s" + (f": FAILED: {problem}" if problem else "")
     what = f"{measurement.measure} {measurement.jobs:,}"
-    print(f"{label}  {what:18}  {contestant.title:14}  {spent}", file=sys.stderr, flush=True)
+    print(f"{label}  {what:22}  {contestant.title:14}  {spent}", file=sys.stderr, flush=True)
     results.add(contestant.key, measurement, None if answer is None else answer["values"])
     if answer is not None:
         results.made_of[contestant.key] = answer["made_of"]

@@ -29,6 +29,7 @@ CONTESTANTS = {
         Contestant("aps4", "APScheduler 4", "peers.apscheduler4", ".bench-venv-aps4"),
         Contestant("croniter", "croniter", "peers.croniter", ".bench-venv-aps4"),
         Contestant("cronsim", "cronsim", "peers.cronsim", ".bench-venv-aps4"),
+        Contestant("huey", "huey", "peers.huey", ".bench-venv"),
     )
 }
 
@@ -37,7 +38,8 @@ CONTESTANTS = {
 class Measurement:
     """One function of the contestants, called in fresh processes: ``measure(Load(jobs, seconds))``.
 
-    It is in `module`; in that of the contestant, if nothing is given.
+    It is in `module`; in that of the contestant, if nothing is given. `on` names a store that jobs are kept in: then it
+    is in the contestant's module for that store, such as ``ours_sqlite``.
     """
 
     measure: str
@@ -45,6 +47,12 @@ class Measurement:
     who: tuple[str, ...]
     seconds: float = 0
     module: str | None = None
+    on: str | None = None
+
+    def module_of(self, contestant: Contestant) -> str:
+        if self.module is not None:
+            return self.module
+        return contestant.module if self.on is None else f"{contestant.module}_{self.on}"
 
 
 @attrs.frozen
@@ -110,7 +118,10 @@ class Table:
 
 @attrs.frozen
 class Size:
-    """How much: small, medium and large numbers of jobs, jobs with an interval, and seconds that really pass."""
+    """How much: small, medium and large numbers of jobs, jobs with an interval, and seconds that really pass.
+
+    `durable…`: jobs in a store on a disk: added or run side by side, added in bulk, one at a time, left pending.
+    """
 
     small: int = 1_000
     medium: int = 10_000
@@ -118,10 +129,17 @@ class Size:
     intervals: int = 1_000
     fire_seconds: float = 5
     idle_seconds: float = 3
+    durable: int = 2_000
+    durable_bulk: int = 5_000
+    durable_singly: int = 200
+    durable_pending: int = 100_000
 
 
 FULL = Size()
-QUICK = Size(small=200, medium=2_000, large=10_000, intervals=1_000, fire_seconds=2, idle_seconds=1)
+QUICK = Size(
+    small=200, medium=2_000, large=10_000, intervals=1_000, fire_seconds=2, idle_seconds=1,
+    durable=500, durable_bulk=1_000, durable_singly=50, durable_pending=10_000,
+)  # fmt: skip
 
 _PEERS = ("jobify", "aps3", "aps4")
 _ALL = ("ours", "floor", *_PEERS)

@@ -1,19 +1,22 @@
 """What every contestant needs. Standard library only: the peers' interpreters have nothing else in common.
 
 A contestant is a module with functions ``(Load) -> dict[str, float]``, named for what they measure, and
-``made_of()``, which names its version. Times are CPU
-of this process, which on a shared machine is steadier than the wall clock; lateness is wall time by its nature.
+``made_of()``, which names its version. Times are CPU of this process, which on a shared machine is steadier than the
+wall clock. Lateness is wall time by its nature, and so is all that waits for a disk.
 """
 
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 AHEAD = 7200.0  # Seconds: what is added "for later" never comes during a measurement.
 BATCH = 1000
@@ -28,16 +31,23 @@ class Load:
 
 
 class Stopwatch:
-    """Microseconds of CPU per item: ``with stopwatch.lap("add", n): …``."""
+    """Microseconds per item: ``with stopwatch.lap("add", n): …``.
 
-    def __init__(self) -> None:
+    They are CPU of this process. With `wall` they are the time that passed, and the CPU is beside it as ``add_cpu``.
+    """
+
+    def __init__(self, *, wall: bool = False) -> None:
         self.laps: dict[str, float] = {}
+        self._wall = wall
 
     @contextmanager
     def lap(self, name: str, items: int) -> Iterator[None]:
-        start = time.process_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         yield
-        self.laps[name] = (time.process_time() - start) / items * 1e6
+        cpu, passed = time.process_time() - cpu_start, time.perf_counter() - start
+        self.laps[name] = (passed if self._wall else cpu) / items * 1e6
+        if self._wall:
+            self.laps[f"{name}_cpu"] = cpu / items * 1e6
 
 
 def batches(items: int) -> Iterator[int]:
@@ -136,3 +146,33 @@ class Memory:
         if self._kind == "traced":
             tracemalloc.stop()  # it slows down whatever this process does next
         return {"bytes": used / jobs}
+
+
+CALLERS = 10  # At once, each waiting for its own job to be durable.
+
+
+def shares(items: int) -> list[int]:
+    """So many for each of the callers."""
+    return [items // CALLERS + (caller < items % CALLERS) for caller in range(CALLERS)]
+
+
+@contextmanager
+def fresh_file() -> Iterator[str]:
+    """A path for a database: in a folder of its own, on the disk of the repository; /tmp may be no disk at all."""
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix=".bench-files-", dir=root, ignore_cleanup_errors=True) as folder:
+        yield str(Path(folder) / "jobs.db")
+
+
+def elsewhere(function: Callable[..., None], *arguments: Any) -> None:
+    """Call it in a process of its own: what it leaves in memory is not part of what is measured next."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"{function.__name__} failed in its process: exit code {process.exitcode}")
+
+
+def waits(seconds: Sequence[float]) -> dict[str, float]:
+    """From insert to start: milliseconds."""
+    return {f"p{share}": percentile(seconds, share / 100) * 1e3 for share in (50, 99)}

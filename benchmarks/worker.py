@@ -13,7 +13,10 @@ import sys
 
 from benchmarks.tools import Load
 
-WARMED = {"singly", "bulk", "run", "run_singly", "spawn", "checkpoint"}
+WARMED = {
+    *("singly", "bulk", "run", "run_singly", "spawn", "checkpoint"),
+    *("enqueue", "enqueue_normal", "bulk_normal", "run_normal"),
+}
 WARM_UP = 200
 
 

@@ -6,15 +6,32 @@ Lateness is not measured here: it needs real time to pass, and this suite has no
 from __future__ import annotations
 
 import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+import trioschedule.stores
 from benchmarks import __main__ as command_line, floor, ours, years
 from benchmarks.report import as_rst, as_text, judge, shown
 from benchmarks.rounds import Results, collect
-from benchmarks.suite import FULL, QUICK, Cell, Goal, Measurement, Row, at_most, faster, flat, tables, within
+from benchmarks.suite import (
+    CONTESTANTS,
+    FULL,
+    QUICK,
+    Cell,
+    Goal,
+    Measurement,
+    Row,
+    at_most,
+    faster,
+    flat,
+    tables,
+    within,
+)
 from benchmarks.suites import SUITES
-from benchmarks.tools import Load
+from benchmarks.tools import CALLERS, Load, Stopwatch, elsewhere, fresh_file, shares
 
 ADD = Cell("singly", 10, "add")
 
@@ -62,6 +79,71 @@ def test_each_measurement_of_years_gives_its_number(measure):
 
 def test_laws_are_measured():
     assert set(years.laws(Load(1))) == {"daily", "cron"}
+
+
+@pytest.mark.skipif(not hasattr(trioschedule.stores, "SQLiteStore"), reason="no durable store in this version")
+@pytest.mark.parametrize("setting", ["", "_normal"])
+@pytest.mark.parametrize(
+    ("measure", "keys"),
+    [
+        ("enqueue", {"enqueue", "enqueue_cpu"}),
+        ("bulk", {"bulk", "bulk_cpu"}),
+        ("run", {"run", "run_cpu"}),
+        ("latency", {"p50", "p99"}),
+        ("restart", {"seconds"}),
+    ],
+)
+def test_each_measurement_of_ours_in_sqlite_gives_its_numbers(measure, keys, setting):
+    from benchmarks import ours_sqlite
+
+    assert set(getattr(ours_sqlite, measure + setting)(Load(12))) == keys
+
+
+def test_each_store_and_each_peer_has_its_module():
+    modules = {
+        one.module_of(CONTESTANTS[key])
+        for suite in SUITES.values()
+        for one in suite.measurements(FULL)
+        for key in one.who
+    }
+    assert {"ours", "peers.jobify", "years", "ours_sqlite", "peers.huey_sqlite", "peers.jobify_sqlite"} <= modules
+    for module in modules:
+        assert find_spec("benchmarks." + module) is not None
+
+
+def test_where_a_disk_is_waited_for_wall_time_and_cpu_are_both_measured():
+    stopwatch, cpu_alone = Stopwatch(wall=True), Stopwatch()
+    with cpu_alone.lap("wait", 1), stopwatch.lap("wait", 1):
+        pass
+    assert set(stopwatch.laps) == {"wait", "wait_cpu"}
+    assert set(cpu_alone.laps) == {"wait"}
+
+
+def test_callers_share_the_jobs():
+    assert shares(23) == [3, 3, 3, *[2] * 7]
+    assert len(shares(3)) == CALLERS
+
+
+def test_a_file_for_a_database_is_fresh_and_gone_afterwards():
+    with fresh_file() as path:
+        assert not Path(path).exists()
+        Path(path).touch()
+    assert not Path(path).parent.exists()
+
+
+def test_what_prepares_a_file_does_so_in_a_process_of_its_own():
+    with fresh_file() as path:
+        elsewhere(os.mkdir, path)
+        assert Path(path).is_dir()
+        with pytest.raises(RuntimeError, match="mkdir failed"):
+            elsewhere(os.mkdir, path)
+
+
+def test_tables_say_what_their_times_are_where_they_are_not_cpu():
+    results = sample()
+    assert "wall time" not in as_text(results)
+    results.suite = "sqlite"
+    assert "Times are wall time per job" in as_text(results)
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
@@ -153,6 +235,30 @@ def test_the_tables_are_printed_and_written_from_kept_results(tmp_path, capsys):
     written = (tmp_path / "new" / "r.txt").read_text()
     assert written == as_rst(results)
     assert r"* - \* \* \* \* \* (UTC)" in written
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sqlite", "--only", "singly"],
+        ["sqlite", "--who", "nobody"],
+        ["crash", "--rounds", "0"],
+        ["crash", "--durability", "off"],
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(arguments)
+    assert stop.value.code == 2
+    assert arguments[-1] in capsys.readouterr().err
+
+
+def test_arguments_of_the_suites_on_a_disk():
+    parse = command_line.parser().parse_args
+    asked = parse(["sqlite", "--quick", "--only", "enqueue,run_normal", "--who", "ours,huey"])
+    assert (asked.only, asked.who) == (["enqueue", "run_normal"], ["ours", "huey"])
+    asked = parse(["crash"])
+    assert (asked.rounds, asked.seed, asked.durability, asked.keep) == (20, None, "full", None)
 
 
 def test_help_teaches(capsys):

@@ -1,0 +1,151 @@
+"""trioschedule on SQLite: with durability "full" beside huey with fsync, with "normal" beside Jobify's normal.
+
+All that this knows of the durable store is here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal
+
+import trio
+
+from benchmarks.tools import AHEAD, Load, Stopwatch, batches, elsewhere, fresh_file, shares, waits
+from trioschedule import After, JobSpec, Registry, Scheduler, open_scheduler
+from trioschedule.stores import SQLiteStore
+
+Durability = Literal["full", "normal"]
+PATIENCE = 60  # Seconds.
+
+
+def made_of() -> str:
+    return f"Trio {version('trio')}"
+
+
+async def noop() -> None:
+    pass
+
+
+def in_scheduler(
+    path: str,
+    durability: Durability,
+    body: Callable[[Scheduler], Awaitable[Any]],
+    fn: Callable[[], Awaitable[None]] = noop,
+    **options: Any,
+) -> Any:
+    """Run ``body(scheduler)``; `fn` is what its jobs do, registered as "noop"."""
+    registry = Registry()
+    registry.register("noop")(fn)
+
+    async def main() -> Any:
+        async with open_scheduler(SQLiteStore(path, durability=durability), registry=registry, **options) as scheduler:
+            return await body(scheduler)
+
+    return trio.run(main)
+
+
+def _enqueue(load: Load, durability: Durability) -> dict[str, float]:
+    stopwatch = Stopwatch(wall=True)
+
+    async def body(scheduler: Scheduler) -> None:
+        async def caller(jobs: int) -> None:
+            for _ in range(jobs):
+                await scheduler.schedule(After(seconds=AHEAD), noop)
+
+        with stopwatch.lap("enqueue", load.jobs):
+            async with trio.open_nursery() as nursery:
+                for jobs in shares(load.jobs):
+                    nursery.start_soon(caller, jobs)
+        assert await scheduler.jobs().count() == load.jobs
+
+    with fresh_file() as path:
+        in_scheduler(path, durability, body)
+    return stopwatch.laps
+
+
+def _bulk(load: Load, durability: Durability) -> dict[str, float]:
+    stopwatch = Stopwatch(wall=True)
+
+    async def body(scheduler: Scheduler) -> None:
+        with stopwatch.lap("bulk", load.jobs):
+            for size in batches(load.jobs):
+                await scheduler.schedule_many([JobSpec(After(seconds=AHEAD), noop) for _ in range(size)])
+        assert await scheduler.jobs().count() == load.jobs
+
+    with fresh_file() as path:
+        in_scheduler(path, durability, body)
+    return stopwatch.laps
+
+
+def _run(load: Load, durability: Durability) -> dict[str, float]:
+    """Adding is included, in bulk; until every outcome is durable."""
+    stopwatch = Stopwatch(wall=True)
+
+    async def body(scheduler: Scheduler) -> None:
+        with stopwatch.lap("run", load.jobs):
+            for size in batches(load.jobs):
+                await scheduler.schedule_many([JobSpec(After(seconds=0), noop) for _ in range(size)])
+            await scheduler.wait_idle()
+        assert scheduler.statistics().runs_succeeded == load.jobs
+
+    with fresh_file() as path:
+        in_scheduler(path, durability, body)
+    return stopwatch.laps
+
+
+def _latency(load: Load, durability: Durability) -> dict[str, float]:
+    waited: list[float] = []
+    before = 0.0
+
+    async def stamp() -> None:
+        waited.append(time.perf_counter() - before)
+
+    async def body(scheduler: Scheduler) -> None:
+        nonlocal before
+        for _ in range(load.jobs):
+            before = time.perf_counter()
+            job = await scheduler.schedule(After(seconds=0), stamp)
+            await job.wait()
+            await trio.sleep(0.002)  # Each job finds the scheduler at rest.
+
+    with fresh_file() as path:
+        in_scheduler(path, durability, body, stamp)
+    return waits(waited)
+
+
+def _fill(path: str, jobs: int, durability: Durability) -> None:
+    async def body(scheduler: Scheduler) -> None:
+        await scheduler.schedule(After(seconds=0), noop)
+        for size in batches(jobs - 1):
+            await scheduler.schedule_many([JobSpec(After(seconds=AHEAD), noop) for _ in range(size)])
+
+    in_scheduler(path, durability, body, queues={})  # It runs nothing: the first one stays due.
+
+
+def _restart(load: Load, durability: Durability) -> dict[str, float]:
+    async def stamp() -> None:
+        started.set()
+        moments.append(time.perf_counter())
+
+    async def body(scheduler: Scheduler) -> None:
+        with trio.fail_after(PATIENCE):
+            await started.wait()
+        assert await scheduler.jobs().count() >= load.jobs - 1
+
+    moments: list[float] = []
+    started = trio.Event()
+    with fresh_file() as path:
+        elsewhere(_fill, path, load.jobs, durability)
+        begin = time.perf_counter()
+        in_scheduler(path, durability, body, stamp)
+    return {"seconds": moments[0] - begin}
+
+
+enqueue, enqueue_normal = (partial(_enqueue, durability=one) for one in ("full", "normal"))
+bulk, bulk_normal = (partial(_bulk, durability=one) for one in ("full", "normal"))
+run, run_normal = (partial(_run, durability=one) for one in ("full", "normal"))
+latency, latency_normal = (partial(_latency, durability=one) for one in ("full", "normal"))
+restart, restart_normal = (partial(_restart, durability=one) for one in ("full", "normal"))
