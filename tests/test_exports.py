@@ -24,6 +24,7 @@ LAZY = [
     "cyclopts",
     "dateutil.rrule",  # Of dateutil itself, pendulum imports some.
     "hypothesis",
+    "msgspec",
     "psycopg",
     "pytest",
     "rich",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import commands, events, stores, triggers
+from ._codec import Codec, JSONCodec
 from ._errors import (
     DuplicateJobError,
     JobCancelledError,
@@ -49,6 +50,7 @@ __all__ = [
     "After",
     "At",
     "CalendarInterval",
+    "Codec",
     "Cron",
     "Daily",
     "Delay",
@@ -58,6 +60,7 @@ __all__ = [
     "Explanation",
     "Group",
     "Hours",
+    "JSONCodec",
     "Job",
     "JobCancelledError",
     "JobDoneError",

@@ -12,24 +12,29 @@ import heapq
 import logging
 import math
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from types import FunctionType
-from typing import Any, Final, Generic, Protocol, TypeVar, final
+from typing import Any, Final, Protocol, TypeVar, final
 
-import attrs
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from . import events
 from ._clock import CHECK_EVERY, WallClock
+from ._clockwork import step_clock, step_clock_at_rest
+from ._errors import StoreError
 from ._failures import Failures
+from ._journal import Journal
 from ._ledger import Effect, Ledger
-from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
+from ._records import RUNNING, JobRecord, RunRecord, Selection
+from ._recovery import stop_broken
+from ._requests import Request, StoredRequest
 from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
 from ._subscribers import Subscriber
+from ._waiting import Waits
 
 T = TypeVar("T")
 
@@ -54,36 +59,7 @@ class Handles(Protocol):
 
 
 @final
-class Request(Generic[T]):
-    """A message: ``call(*args, now)``, to be made in a step, and what it came to."""
-
-    __slots__ = ("args", "call", "error", "value")
-
-    value: T
-
-    def __init__(self, call: Callable[..., T], args: tuple[Any, ...]) -> None:
-        self.call: Callable[..., T] = call
-        self.args: tuple[Any, ...] = args
-        self.error: Exception | None = None
-
-    def unwrap(self) -> T:
-        if self.error is not None:
-            # The traceback of the step is no help to the caller, and would keep its frames alive.
-            raise self.error.with_traceback(None)
-        return self.value
-
-
-@final
-@attrs.define(eq=False)
-class _NextRun:
-    """Somebody waits for the next run of a job to start."""
-
-    event: trio.Event = attrs.field(factory=lambda: trio.Event())
-    run: RunRecord | None = None
-
-
-@final
-class Actor:
+class Actor(Waits):
     """Owns the ledger and the live attempts of one scheduler."""
 
     def __init__(
@@ -94,23 +70,21 @@ class Actor:
         nursery: trio.Nursery,
         middleware: Sequence[Middleware],
         on_error: ErrorHandler | None,
+        journal: Journal | None = None,
     ) -> None:
-        self.ledger: Ledger = ledger
+        super().__init__()
+        self.ledger = ledger
+        self.journal = journal
+        # With a durable store, a scheduler without queues only steers: it decides about no slot.
+        self._only_steers = journal is not None and ledger.served == frozenset()
         self.clock: WallClock = clock
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
-        self.failures: Failures = Failures(
-            ledger,
-            error_context=handles.error_context,
-            spawn=self._spawn_outside,
-            cancel=nursery.cancel_scope.cancel,
-            submit=self.submit,
-            on_error=on_error,
-        )
-        self.attempts: dict[int, Attempt] = {}
+        self.failures = self._watch_failures(on_error, nursery)
+        self.attempts = {}
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
-        self.is_stopped: bool = False
+        self.is_stopped = False
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
         self.is_serving: bool = False
@@ -130,11 +104,6 @@ class Actor:
         self._armed = math.inf
         self._wake_us: int | None = None
         self._services: list[trio.CancelScope] = []
-        self._run_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
-        self._job_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
-        self._next_waiters: defaultdict[int, _NextRun] = defaultdict(_NextRun)
-        self._changed = trio.Event()
-        self._watchers = 0
         self._until_prune = PRUNE_EVERY
         self._perform: dict[Effect, Callable[[Any], None]] = {
             Effect.START: self._start,
@@ -145,6 +114,18 @@ class Actor:
             Effect.OVER: self._job_over,
             Effect.EVENT: self._broadcast,
         }
+        if journal is not None:
+            journal.serve(self)
+
+    def _watch_failures(self, on_error: ErrorHandler | None, nursery: trio.Nursery) -> Failures:
+        return Failures(
+            self.ledger,
+            error_context=self.handles.error_context,
+            spawn=self._spawn_outside,
+            cancel=nursery.cancel_scope.cancel,
+            submit=self.submit,
+            on_error=on_error,
+        )
 
     # --- the mailbox ------------------------------------------------------------------------------------------
 
@@ -163,8 +144,30 @@ class Actor:
         self._step()
         request.unwrap()
 
-    async def ask(self, call: Callable[..., T], *args: Any) -> T:
-        """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all."""
+    def submit_about(self, about: object, call: Callable[..., T], *args: Any) -> Request[T]:
+        """`submit` what is about jobs that may have to be fetched first: then it is done later."""
+        if self.journal is None:
+            return self.submit(call, *args)
+        request = StoredRequest(call, args)
+        self.journal.submit(request, about)
+        return request
+
+    def post(self, *requests: Request[Any]) -> None:
+        """Append requests and run the step."""
+        self._mailbox.extend(requests)
+        self._was_asked = self._was_asked or bool(requests)
+        self._step()
+
+    async def ask(self, call: Callable[..., T], *args: Any, about: object = None) -> T:
+        """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all.
+
+        With a durable store the step waits until the jobs that it is ``about`` are in memory, and the reply until what
+        it changed is durable.
+        """
+        if self.journal is not None:
+            stored = StoredRequest(call, args)
+            await self.journal.ask(stored, about)
+            return stored.unwrap()
         await checkpoint_if_cancelled()
         request = Request(call, args)
         self._mailbox.append(request)
@@ -180,13 +183,19 @@ class Actor:
             return
         self._is_stepping = True
         ledger, mailbox, tables, clock = self.ledger, self._mailbox, self.ledger.tables, self.clock
+        journal = self.journal
         more, wake = False, None
         try:
             while not more:
                 now = clock.now()
                 # A slot comes before what else happens at its instant, as on a real clock, where a run that takes just
                 # its period ends a little later than the next slot comes.
-                if mailbox and self.is_serving and mailbox[0] is not self._clock_step:
+                if (
+                    mailbox
+                    and self.is_serving
+                    and mailbox[0] is not self._clock_step
+                    and (journal is None or self._may_advance(journal))
+                ):
                     wake = tables.next_wake()
                     if wake is not None and wake <= now:
                         more = ledger.advance(now)
@@ -201,16 +210,16 @@ class Actor:
                         message.error = exc
                 self.is_serving = self.is_serving or self._was_asked
                 wake = tables.next_wake()
-                if ((wake is not None and wake <= now) or tables.has_ready()) and self.is_serving:
+                if (
+                    ((wake is not None and wake <= now) or tables.has_ready())
+                    and self.is_serving
+                    and (journal is None or self._may_advance(journal))
+                ):
                     more = ledger.advance(now) or more
                     wake = tables.next_wake()
                 if ledger.effects:
                     effects, ledger.effects = ledger.effects, []
-                    for effect, subject in effects:
-                        try:
-                            self._perform[effect](subject)
-                        except Exception:  # the others are owed all the same
-                            logger.exception("trioschedule: an effect failed; please report this")
+                    self.perform(effects if journal is None else self._at_once(journal, effects))
                 if not mailbox:
                     break
             self._until_prune -= 1
@@ -219,10 +228,68 @@ class Actor:
                 ledger.prune(clock.now())
         finally:
             self._is_stepping = False
+        if journal is not None:
+            wake = journal.stepped(wake if self._may_advance(journal) else None, clock.now())
         if self._watchers:
-            self._wake_watchers()
+            self.wake_watchers()
         if wake != self._wake_us or self._timers or more:
             self._arm(wake, more=more)
+
+    def perform(self, effects: Iterable[tuple[Effect, Any]]) -> None:
+        """Do what a step has come to."""
+        for effect, subject in effects:
+            try:
+                self._perform[effect](subject)
+            except Exception:  # the others are owed all the same
+                logger.exception("trioschedule: an effect failed; please report this")
+
+    def _at_once(self, journal: Journal, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
+        """Leave to the journal what has to wait until it is durable; a cancellation need not."""
+        journal.hold([one for one in effects if one[0] is not Effect.CANCEL])
+        return [one for one in effects if one[0] is Effect.CANCEL]
+
+    def _may_advance(self, journal: Journal) -> bool:
+        """Whether slots are decided and runs are started: not while the store is down, nor at the end."""
+        return not (journal.is_down or self.ledger.closed or self._only_steers or journal.broken is not None)
+
+    async def journal_settled(self) -> None:
+        """Wait until what was found at the start is decided and durable.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        if self.journal is not None:
+            await self.journal.durable()
+
+    async def give_back_starts(self) -> None:
+        """At the end: no run starts any more, also none whose start was being made durable."""
+        if self.journal is None:
+            return
+        for run in await self.journal.settle(lambda effect: effect is Effect.START):
+            self._mailbox.append(Attempt(run, run.attempt, self))  # one that was never called
+        self._step()
+
+    async def close_journal(self) -> StoreError | None:
+        """Write what is left and let the store go; what went wrong with that. Bounded, and not cancelled."""
+        if self.journal is None:
+            return None
+        return await self.journal.close()
+
+    # --- for the journal ----------------------------------------------------------------------------------------
+
+    def tell(self, event: events.Event) -> None:
+        """Emit an event that belongs to no step."""
+        self._broadcast(event)
+
+    def give_up(self, error: StoreError) -> None:
+        """The store is broken: the block ends, and nobody waits in vain."""
+        self.failures.block.fail(error)
+        self._wake_everybody()
+
+    def look_at_broken(self, jobs: list[JobRecord]) -> None:
+        """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
+        if not self._only_steers:
+            self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
         """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.
@@ -304,10 +371,13 @@ class Actor:
 
     def _step_clock(self, delta: int) -> None:
         """Before all else, slots too: until elapsed triggers have followed the clock, theirs are in the wrong place."""
-        self._clock_step = Request(self.ledger.step_clock, (delta,))
+        self._clock_step = Request(step_clock, (self.ledger, delta))
         self._mailbox.appendleft(self._clock_step)
         self._was_asked = True
+        known, newest = self.ledger.tables.in_memory()
         self._step()
+        if self.journal is not None and self.journal.tables.frontier is not None:
+            self.submit_about(Selection(), step_clock_at_rest, self.ledger, delta, known, newest)
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
         """Carry commands from the channel into the mailbox, in order."""
@@ -328,10 +398,10 @@ class Actor:
     def _start(self, run: RunRecord) -> None:
         job = run.job
         attempt = self.attempts[run.id] = Attempt(run, run.attempt, self)
-        if job.id in self._next_waiters:
-            waiter = self._next_waiters.pop(job.id)
-            waiter.run = run
-            waiter.event.set()
+        if run.status is not RUNNING:  # cancelled while its start was being made durable
+            attempt.is_cancelled = True
+        if self._next_waiters:
+            self._run_started(run)
         spawn: Callable[..., None] = self._nursery.start_soon
         # Trio names a task by the repr of a callable without a name of its own; that is user code.
         name = run.fn if type(run.fn) is FunctionType else job.label
@@ -386,102 +456,19 @@ class Actor:
                 run.job.label, run.id, SLOW_CLEANUP,
             )  # fmt: skip
 
-    def _run_ended(self, run: RunRecord) -> None:
-        self.ledger.awaited_runs.discard(run.id)
-        if run.id in self._run_waiters:
-            self._run_waiters.pop(run.id).set()
-
-    def _job_over(self, job: JobRecord) -> None:
-        self.ledger.awaited_jobs.discard(job.id)
-        if job.id in self._job_waiters:
-            self._job_waiters.pop(job.id).set()
-        if job.id in self._next_waiters:
-            self._next_waiters.pop(job.id).event.set()
-
     def _broadcast(self, event: events.Event) -> None:
         for subscriber in self.subscribers:
             subscriber.send(event)
 
-    # --- waiting ----------------------------------------------------------------------------------------------
-
-    async def run_over(self, run: RunRecord) -> None:
-        """Wait until a run has ended and cleaned up; checkpoints."""
-        if run.is_over:
-            await trio.lowlevel.checkpoint()
-        while not run.is_over:
-            self.ledger.awaited_runs.add(run.id)
-            await self._run_waiters[run.id].wait()
-
-    async def all_over(self, runs: Iterable[RunRecord]) -> None:
-        """Wait until each of these has ended; no checkpoint if there is none."""
-        for run in runs:
-            await self.run_over(run)
-
-    async def job_over(self, job: JobRecord) -> None:
-        """Wait until a job is over; checkpoints."""
-        if job.is_over:
-            await trio.lowlevel.checkpoint()
-        while not job.is_over:
-            self.ledger.awaited_jobs.add(job.id)
-            await self._job_waiters[job.id].wait()
-
-    async def next_run(self, job: JobRecord) -> RunRecord | None:
-        """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
-        while True:
-            run = next((run for run in job.live if run.status in ACTIVE), None) or next(iter(job.live), None)
-            if run is None and not job.is_over:
-                waiter = self._next_waiters[job.id]
-                self.ledger.awaited_jobs.add(job.id)
-                await waiter.event.wait()
-                run = waiter.run
-            if run is None:
-                await trio.lowlevel.checkpoint()
-                return None
-            await self.run_over(run)
-            if run.status is not RunStatus.SKIPPED:  # it was moved to another time before it started
-                return run
-
-    async def idle(self) -> None:
-        """Wait until nothing is due, unless it is held, or running."""
-        await trio.lowlevel.checkpoint()
-        self._step()  # what has come due since the last one
-        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle()):
-            await self._change()
-
-    async def all_done(self) -> None:
-        """Wait until every job is over."""
-        await trio.lowlevel.checkpoint()
-        while self.ledger.open_jobs and not self.is_stopped:
-            await self._change()
-
-    async def settled(self, runs: Sequence[RunRecord]) -> None:
-        """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
-        while runs := [run for run in runs if run.status in BUSY and not self.ledger.is_held(run)]:
-            await self._change()
-
-    async def quiet(self) -> None:
-        """Wait until no attempt and no error handler is at work."""
-        while self.attempts or self.failures.handlers:
-            await self._change()
-
-    async def _change(self) -> None:
-        self._watchers += 1
-        try:
-            await self._changed.wait()
-        finally:
-            self._watchers -= 1
-
-    def _wake_watchers(self) -> None:
-        # Spurious wake-ups are fine: each looks again.
-        self._changed.set()
-        self._changed = trio.Event()
+    # --- the end ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """End the services and let every waiter look one last time."""
         self.is_stopped = True
         self._armed = math.inf
+        self._wake_everybody()
         for scope in self._services:
             scope.cancel()
-        self._wake_watchers()
+        self.wake_watchers()
         for subscriber in self.subscribers:
             subscriber.close(self.clock.now())

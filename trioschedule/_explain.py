@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
 import attrs
@@ -42,12 +43,11 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> Explanation:
-    """Explain a job from its row, its runs, its queue and its group; pure."""
+def explain(ledger: Ledger, job: JobRecord, now: int, slow: set[int], history: Sequence[RunRecord]) -> Explanation:
+    """Explain a job from its row, its latest runs, its queue and its group; pure."""
     code, summary = _why(ledger, job, now, slow)
     zone = zone_of(job.trigger) or ledger.tz
     due = job.next_due if job.next_due is not None and job.next_due >= now else None
-    history = ledger.tables.runs_of(job.id, 100)
     skipped = [run for run in history if run.status is RunStatus.SKIPPED][:SKIPS]
     return Explanation(
         code=code,

@@ -14,11 +14,12 @@ from ._dispatch import schedule
 from ._errors import SchedulerClosedError
 from ._failures import Block
 from ._handles import Job, Running, job_handle
+from ._intake import storable
 from ._queries import JobQuery
 from ._records import GroupRules, Selection
 from ._registry import Registry
 from ._runner import run_of
-from ._spec import JobOptions, JobSpec
+from ._spec import DEFAULTS, JobOptions, JobSpec
 from ._util import NoPublicConstructor
 from .triggers import Trigger
 
@@ -79,7 +80,10 @@ class Schedules:
         """
         actor = self._actor
         spec = self._spec(trigger, fn, args, options)
-        records, runs = await actor.ask(schedule, actor.ledger, (spec,), contextvars.copy_context(), run_of(actor))
+        specs = (spec,)
+        records, runs = await actor.ask(
+            schedule, actor.ledger, specs, contextvars.copy_context(), run_of(actor), about=specs
+        )
         if runs:
             await actor.all_over(runs)
         return job_handle(actor, records[0])
@@ -97,10 +101,12 @@ class Schedules:
         for spec in checked:
             if type(spec) is not JobSpec:
                 raise TypeError(f"schedule_many() takes JobSpec(trigger, fn, args, …) each, not {spec!r}")
+        actor = self._actor
         if self._registry is not None or self._group_name() is not None:
             checked = [self._adopt(spec) for spec in checked]
-        actor = self._actor
-        records, runs = await actor.ask(schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor))
+        records, runs = await actor.ask(
+            schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor), about=checked
+        )
         await actor.all_over(runs)
         return [job_handle(actor, record) for record in records]
 
@@ -115,7 +121,8 @@ class Schedules:
         group = self._group_name()
         if group is not None and spec.options.group not in (None, group):
             raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
-        return spec.under({} if self._registry is None else self._registry.options_of(spec.fn), group)
+        spec = spec.under(DEFAULTS if self._registry is None else self._registry.options_of(spec.fn), group)
+        return storable(self._actor.ledger.rows, spec)
 
 
 @final
@@ -157,6 +164,9 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         self._scope = trio.CancelScope()
         self._block = Block(self._scope.cancel)
         ledger.groups[self.name] = self._rules
+        ledger.tables.open_group(self.name)
+        if self._actor.journal is not None:
+            self._actor.post()
         self._actor.failures.group_blocks[self.name] = self._block
         if self._rules.limit is not None:
             ledger.group_limits[self.name] = self._rules.limit
@@ -173,8 +183,10 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
-            for job in ledger.tables.select(Selection(group=self.name)):
+            ledger.tables.leave_group(self.name)
+            for job in ledger.tables.members(self.name):
                 job.is_left = True
+                ledger.tables.touch(job)
             await self.jobs().cancel()
         failures: list[BaseException] = [*self._block.failures]
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import pendulum
 import trio
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
+# So many of its newest runs are looked at to explain a job.
+EXPLAINED: Final = 100
+
 Running = Literal["cancel", "finish"]
 Changes = Mapping[str, Any] | Callable[["Job[Any]"], Mapping[str, Any]]
 
@@ -37,7 +40,7 @@ async def ask(actor: Actor, command: commands.Command) -> Any:
 
     A run never waits for itself.
     """
-    result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor))
+    result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor), about=command)
     await actor.all_over(runs)
     return result
 
@@ -219,7 +222,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
     def _cancel_nowait(self, command: commands.Cancel) -> bool:
         changes = not self._record.is_over and self._record.ending is None
-        self._actor.submit(execute, self._ledger, command, run_of(self._actor))
+        self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor))
         return changes
 
     async def wait(self) -> Run[T_co]:
@@ -327,13 +330,13 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     async def runs(self, limit: int = 100) -> list[Run[T_co]]:
         """Its history, newest first: runs and skipped slots."""
         whole_number("limit", limit, 1)
-        await trio.lowlevel.checkpoint()
-        return [self._run(run) for run in self._actor.ledger.tables.runs_of(self.id, limit)]
+        return [self._run(run) for run in await self._actor.history(self._record, limit)]
 
     async def explain(self) -> Explanation:
         """Why it did or did not run, and when it will."""
-        await trio.lowlevel.checkpoint()
-        return explain(self._actor.ledger, self._record, self._actor.clock.now(), self._actor.slow_cleanups)
+        actor = self._actor
+        history = await actor.history(self._record, EXPLAINED)
+        return explain(actor.ledger, self._record, actor.clock.now(), actor.slow_cleanups, history)
 
     async def refresh(self) -> Job[T_co]:
         """Ask the store for the newest state; needed only where other nodes work on it."""

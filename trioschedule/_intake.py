@@ -14,6 +14,7 @@ from ._plan import first_slot, wake_time
 from ._records import JobRecord
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
+from .stores._kept import Storing
 from .triggers import Manual, Trigger, bind
 
 logger = logging.getLogger("trioschedule")
@@ -32,7 +33,7 @@ def accept_jobs(
     replaced: list[JobRecord] = []
     is_named = ledger.tables.is_named
     for spec in specs:
-        record = _prepare(ledger, spec, now, context)
+        record = prepare(ledger, spec, now, context)
         if spec.name is None and (is_named(record) or (batch and ("name", record.label) in batch)):
             record.name = f"{record.label}-{now}"  # somebody gave this very name to another job
         if record.name is not None or spec.options.unique is not None:
@@ -62,16 +63,34 @@ def accept_jobs(
     return records, replaced
 
 
-def _prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None) -> JobRecord:
+def prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None) -> JobRecord:
     options = spec.options
-    if ledger.served:
+    if ledger.rows is not None:
+        if spec.stored is None:
+            spec = storable(ledger.rows, spec)
+    elif ledger.served:
         check_queue(ledger, options.queue)
     trigger, due = timed(spec.trigger, now, ledger.tz)
     job_id = ledger.tables.new_job_id()
     wake_at = due if options.jitter is None else wake_time(job_id, due, trigger, options, ledger.seed)
-    return JobRecord(
+    record = JobRecord(
         job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
     )
+    if ledger.rows is not None:
+        # After a restart nobody would know the context any more.
+        record.context, record.stored = None, spec.stored
+        ledger.rows.define(record)
+    return record
+
+
+def storable(rows: Storing | None, spec: JobSpec) -> JobSpec:
+    """A job as a durable store can keep it; in memory, as it is.
+
+    Raises:
+        NotRegisteredError: its function has no registered name.
+        TypeError, ValueError: typed JSON cannot carry its arguments.
+    """
+    return spec if rows is None else spec.kept(*rows.prepare(spec.fn, spec.args, spec.kwargs))
 
 
 def _claims(
@@ -149,7 +168,7 @@ def still_to_come(ledger: Ledger, specs: Sequence[JobSpec], now: int) -> list[Jo
 
 
 def check_queue(ledger: Ledger, queue: str) -> None:
-    if ledger.served and queue not in ledger.served:
+    if ledger.served and queue not in ledger.served and ledger.rows is None:  # a durable store takes any
         known = ", ".join(map(repr, sorted(ledger.served)))
         raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
 

@@ -28,6 +28,7 @@ from ._plan import (
     plan_slots,
     run_error,
     wake_time,
+    was_cut_short,
 )
 from ._records import (
     ACTIVE,
@@ -48,13 +49,13 @@ from ._records import (
     RunKind,
     RunRecord,
     RunStatus,
-    Selection,
 )
 from ._spec import Abort, Overlap, Retention, Snooze
 from ._time import US
 from ._util import problem
+from .stores._kept import Storing
 from .stores._tables import Tables
-from .triggers import Delay, Manual, anchored, is_one_shot, moved, next_us, stepped
+from .triggers import Delay, Manual, anchored, is_one_shot, next_us
 
 # So many slots, and so many starts, in one step: then other tasks of the program get their turn. (More would also
 # keep more tasks alive at once than Python's garbage collector likes: 1,000 cost a quarter more a run.)
@@ -99,8 +100,11 @@ class Ledger:
         queues: Mapping[str, int | None] | None,
         retention: Retention,
         handle: Callable[[JobRecord], Any],
+        rows: Storing | None = None,
     ) -> None:
         self.tables: Tables = tables
+        # How a durable store keeps things; None in memory.
+        self.rows: Storing | None = rows
         self.tz: str = tz
         self.seed: object = seed
         self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
@@ -108,6 +112,7 @@ class Ledger:
         self.served: frozenset[str] | None = (
             None if queues is None else frozenset({*queues, "default"} if queues else ())
         )
+        self.configured: dict[str, int | None] = dict(queues or {})
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
         self.handle: Callable[[JobRecord], Any] = handle
@@ -194,6 +199,7 @@ class Ledger:
         job.ending, job.reason, job.next_due = JobStatus.FAILED, f"its trigger failed: {problem(exc)}", None
         if job.wake_at is not None:
             self.tables.set_wake(job, None)
+        self.tables.touch(job)
         logger.error("job %r stops: its trigger failed", job.label, exc_info=exc)
 
     def accept(self, job: JobRecord, due: int, kind: RunKind, now: int) -> RunRecord:
@@ -334,12 +340,24 @@ class Ledger:
         """Take the report of an attempt."""
         if run.status not in ACTIVE or run.attempt != attempt:
             return
+        if self.rows is not None:
+            if not run.cancel_requested and was_cut_short(run, ending):
+                self._hand_back(run, now)
+                return
+            if ending is RETURNED and value is not None and type(value) not in _ANSWERS:
+                try:
+                    self.rows.check_result(run.fn, value)
+                except Exception as exc:  # noqa: BLE001 - a result that cannot be kept is an error of the run
+                    ending, value, error = Ending.RAISED, None, exc
         if ending is RETURNED and run.status is RUNNING and type(value) not in _ANSWERS:
             # What `conclude` says of a plain return, without asking: it is what happens nearly always.
             run.value, run.exception, run.reason = value, None, None
             self.finish_run(run, SUCCEEDED, now)
             return
-        end = conclude(run, ending, value, error, now, unit=self._random.random() if error else 0.0, closed=self.closed)
+        unit = self._random.random() if error else 0.0
+        # What is durable waits for its next attempt in the store.
+        closed = self.closed and self.rows is None
+        end = conclude(run, ending, value, error, now, unit=unit, closed=closed)
         if error is not None:
             run.errors = (*run.errors, run_error(attempt, now, error))
         run.attempt, run.exception, run.reason = end.attempt, end.exception, end.reason
@@ -357,6 +375,17 @@ class Ledger:
                     delay=(end.ready_at - now) / US, error=run.errors[-1].message if error is not None else None,
                 )
             )  # fmt: skip
+
+    def _hand_back(self, run: RunRecord, now: int) -> None:
+        """An attempt was cut short by the end of the scheduler: the run is DUE again, the attempt does not count."""
+        self.closed = True  # if a job's error ends the block, its runs hear of it before the block does
+        run.attempt -= 1
+        if run.attempt == 0:
+            run.started_at = None
+            if run.kind is not MANUAL:
+                run.job.started -= 1
+        run.ready_at, run.reason, run.progress = now, "it was cut short by the end of the scheduler", None
+        self.tables.move_run(run, DUE)
 
     def finish_run(self, run: RunRecord, status: RunStatus, now: int) -> None:
         """Give a run its outcome, and its job what follows from it."""
@@ -400,6 +429,7 @@ class Ledger:
     def cancel_run(self, run: RunRecord, now: int, reason: str, *, grace: float = 0, finish: bool = False) -> None:
         """Cancel one live run: at once, after a grace, or (finish) only by asking it and starting no attempt more."""
         run.cancel_requested = True
+        self.tables.touch(run.job)
         if run.status is RUNNING:
             run.reason = reason
             if finish:
@@ -462,38 +492,6 @@ class Ledger:
     def prune(self, now: int) -> None:
         """Forget what is older, or more, than the retention says."""
         self.tables.prune(now, self._keep_us, self._keep_count)
-
-    # --- the clock was set ------------------------------------------------------------------------------------
-
-    def step_clock(self, delta: int, now: int) -> None:
-        """Follow the wall clock: elapsed triggers and back-offs keep their rhythm, calendar ones the new time."""
-        for job in self.tables.select(Selection()):
-            if job.is_over:
-                continue
-            trigger = moved(job.trigger, delta)
-            if trigger is not job.trigger:
-                self._follow_clock(job, trigger, delta, now)
-            for run in job.live:
-                if run.status is RETRYING:
-                    run.ready_at += delta
-                    self.tables.move_run(run, RETRYING)
-        if self.listening:
-            self.emit(events.ClockStepped(at_us=now, seconds=delta / US))
-
-    def _follow_clock(self, job: JobRecord, trigger: Any, delta: int, now: int) -> None:
-        """Give a job the trigger that keeps its rhythm, and its next slot on the new time."""
-        before, due = job.trigger, job.next_due
-        job.trigger, job.version = trigger, job.version + 1
-        if due is None:
-            return
-        try:
-            following, after = stepped(before, delta, due)
-            if following is not None:
-                job.trigger = following
-            self.retime(job, None if following is None else next_us(following, after))
-        except Exception as exc:  # noqa: BLE001 - as in look_again; here a Delay has its slot too
-            self.trigger_failed(job, exc)
-        self.settle(job, now)
 
 
 def _unstarted(job: JobRecord) -> int:

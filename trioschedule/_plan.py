@@ -265,6 +265,16 @@ def conclude(
     return Conclusion(over, attempt, None, error, reason)
 
 
+def was_cut_short(run: RunRecord, ending: Ending) -> bool:
+    """Whether an attempt that nobody asked to end was ended all the same: by the end of the block around it.
+
+    What had returned by then has done its work.
+    """
+    if run.status is RunStatus.CANCELLING:
+        return ending is not RETURNED and ending is not Ending.TIMED_OUT
+    return ending in (Ending.CANCELLED, Ending.NOT_CALLED)
+
+
 def run_error(attempt: int, at: int, error: BaseException) -> RunError:
     message = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))

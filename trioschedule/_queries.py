@@ -11,8 +11,11 @@ import trio
 from . import _steering as steering, commands
 from ._actor import Actor
 from ._handles import Changes, Job, Running, ask, job_handle
+from ._needs import query_of
 from ._records import Selection
+from ._requests import StoredRequest
 from ._util import NoPublicConstructor
+from .stores import Wants
 
 if TYPE_CHECKING:
     from ._ledger import Ledger
@@ -37,12 +40,16 @@ class JobQuery(metaclass=NoPublicConstructor):
 
     async def list(self) -> list[Job[Any]]:
         """The jobs, by id; those given as targets in that order."""
-        found = await self._actor.ask(lambda now: steering.select(self._actor.ledger, self._selection))
+        actor, selection = self._actor, self._selection
+        found = await actor.ask(lambda now: steering.select(actor.ledger, selection), about=selection)
         return [job_handle(self._actor, job) for job in found]
 
     async def count(self) -> int:
         """How many there are."""
-        return await self._actor.ask(lambda now: len(steering.select(self._actor.ledger, self._selection)))
+        actor, selection = self._actor, self._selection
+        if actor.journal is not None and selection.targets is None and selection.name is None and not selection.tags:
+            return await _count(actor, selection)
+        return await actor.ask(lambda now: len(steering.select(actor.ledger, selection)), about=selection)
 
     async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
         """Cancel them, side by side, as `Job.cancel`; how many this changed."""
@@ -71,6 +78,17 @@ class JobQuery(metaclass=NoPublicConstructor):
     async def run_now(self) -> int:
         """Start a manual run of each; how many."""
         return len(await ask(self._actor, commands.RunNow(self)))
+
+
+async def _count(actor: Actor, selection: Selection) -> int:
+    """Count jobs without fetching them: those at rest in the store, and those in memory as they are now."""
+    query, ledger = query_of(selection), actor.ledger
+
+    def count(request: StoredRequest[Any], now: int) -> int:
+        resting = sum(ledger.tables.row(job_id) is None for job_id in request.counted[query])
+        return resting + len(steering.select(ledger, selection))
+
+    return await actor.fetch(Wants(counts=[query]), count)
 
 
 @final

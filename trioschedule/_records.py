@@ -124,7 +124,8 @@ class RunRecord:
     `due` is the slot; a SKIPPED record may stand for all slots from `due` to `last_due`, `count` of them if
     that is known. `fn` to `options` are the job's as they were when the run first started: an update never
     reaches a live run. `alone` says that it must be the only active run of its job (under every overlap policy
-    but ALLOW, and while catching up).
+    but ALLOW, and while catching up). `interruptions` counts the processes that died with it; `is_history` says that
+    a durable store has it in a row of its own.
     """
 
     id: int
@@ -150,6 +151,8 @@ class RunRecord:
     last_due: int | None = None
     count: int | None = None
     progress: tuple[float, str | None] | None = None
+    interruptions: int = 0
+    is_history: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -158,6 +161,28 @@ class RunRecord:
 
 @final
 @attrs.define(eq=False, weakref_slot=False)
+class Stored:
+    """What a durable store keeps of a job in words of its own, and what it was last given.
+
+    `function` and `args` are the registered name and the arguments as text. `trigger` and `options` are each a value
+    and its text, so that it is written once. `broken` says why its row cannot be read: then its definition is left as
+    it is. `runs` are the runs that the row holds, while the job is not in memory.
+    """
+
+    function: str
+    args: str
+    declared: bool = False
+    key: str | None = None
+    trigger: tuple[Any, str] | None = None
+    options: tuple[Any, str] | None = None
+    broken: str | None = None
+    is_new: bool = True
+    is_redefined: bool = False
+    runs: tuple[RunRecord, ...] = ()
+
+
+@final
+@attrs.define(eq=False)
 class JobRecord:
     """One job.
 
@@ -167,7 +192,7 @@ class JobRecord:
     `finished_at` is set when it has. `version` goes up when elapsed anchors move with a clock step or the trigger
     changes: a slot is unique as (job, version, instant). `live` are its runs without an outcome, oldest first.
     `follows` are the jobs that it replaced, while they still clean up: none of its runs starts before. `is_left` says
-    that the block of its group has been left: nothing opens it again.
+    that the block of its group has been left: nothing opens it again. `stored` belongs to durable stores.
     """
 
     id: int
@@ -193,6 +218,7 @@ class JobRecord:
     follows: tuple[JobRecord, ...] = ()
     is_left: bool = False
     last_run: RunRecord | None = None
+    stored: Stored | None = None
 
     @property
     def is_over(self) -> bool:

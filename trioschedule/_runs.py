@@ -31,7 +31,7 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
         self._record = record
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and other._record is self._record
+        return isinstance(other, Run) and other._actor is self._actor and other._record.id == self._record.id
 
     def __hash__(self) -> int:
         return hash((id(self._actor), self._record.id))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import math
+import os
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from types import TracebackType
 from typing import Any, Final, final
 
 import attrs
@@ -18,26 +17,28 @@ import pendulum
 import trio
 
 from . import _steering as steering, commands, events
-from ._actor import CHANNEL_CAPACITY, Actor
+from ._actor import Actor
+from ._block import Block
 from ._checks import member, positive_number, text, whole_number
 from ._clock import WallClock
-from ._dispatch import declare, execute
 from ._errors import SchedulerClosedError
 from ._functions import is_async
 from ._groups import Group, Schedules
 from ._handles import Job, ask, job_handle
 from ._intake import check_queue
 from ._ledger import Ledger
+from ._opening import KEPT, Found, find, store_of
 from ._queries import JobQuery, Queue
 from ._records import LIVE, GroupRules, JobRecord, JobStatus, RunRecord, RunStatus, Selection
 from ._registry import Registry
 from ._runner import Middleware, run_of
 from ._runs import ErrorContext, Run, error_context
-from ._spec import CHECKS, ErrorHandler, Retention
+from ._spec import CHECKS, ErrorHandler, JobSpec, Retention
 from ._subscribers import SPARE_PLACES, Subscriber
 from ._time import from_us, zone
-from ._util import NoPublicConstructor, problem, safe_repr
-from .stores import MemoryStore
+from ._util import NoPublicConstructor
+from .stores import MemoryStore, Store
+from .stores._tables import Tables
 
 # Of a drain that finds new work again and again; a job that schedules itself for now would never let it end.
 DRAIN_ROUNDS: Final = 10_000
@@ -85,7 +86,8 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
 
     async def get(self, id_or_name: int | str) -> Job[Any] | None:
         """The job with this id or name (a name means the live job, else the newest), or None. Checkpoints."""
-        found = await self._actor.ask(lambda now: steering.resolve(self._actor.ledger, id_or_name))
+        actor = self._actor
+        found = await actor.ask(lambda now: steering.resolve(actor.ledger, id_or_name), about=id_or_name)
         return job_handle(self._actor, found[0]) if found else None
 
     def jobs(
@@ -270,7 +272,11 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
 
         own = run_of(actor)
         for _ in range(DRAIN_ROUNDS):
-            batch = [run for run in await actor.ask(bring) if not (own and (run is own or _waits_for(run, own)))]
+            batch = [
+                run
+                for run in await actor.ask(bring, about=selection)
+                if not (own and (run is own or _waits_for(run, own)))
+            ]
             runs.update((run.id, run) for run in batch)
             if all(run.status not in LIVE or actor.ledger.is_held(run) for run in batch):
                 break
@@ -324,103 +330,13 @@ class _Handles:
         return error_context(self.actor, record, error)
 
 
-@final
-class _Opening:
-    """The manager behind `open_scheduler`. A class: one made of a generator would wrap what the body raises."""
-
-    def __init__(self, build: Callable[[trio.Nursery], Actor], registry: Registry | None, grace: float) -> None:
-        self._build = build
-        self._registry = registry
-        self._grace = grace
-
-    async def __aenter__(self) -> Scheduler:
-        await trio.lowlevel.checkpoint()
-        # The actor's tasks live in a nursery around that of the runs: they take the last reports.
-        self._outer = trio.open_nursery()
-        services = await self._outer.__aenter__()
-        self._inner = trio.open_nursery()
-        self._runs = await self._inner.__aenter__()
-        self._actor = actor = self._build(self._runs)
-        self._send, receive = trio.open_memory_channel[Any](CHANNEL_CAPACITY)
-        services.start_soon(actor.run_timer, name="trioschedule timer")
-        services.start_soon(
-            actor.run_pump, receive, partial(_execute, actor, self._registry), name="trioschedule commands"
-        )
-        if not actor.clock.is_virtual:
-            services.start_soon(actor.watch_clock, name="trioschedule clock")
-        try:
-            declared = self._registry.declared() if self._registry is not None else []
-            actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
-        except Exception as exc:
-            await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
-            raise
-        return Scheduler._create(actor, self._send, self._registry)
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> bool:
-        actor = self._actor
-        # A Cancelled may be the inner nursery's own (a job escalated, or raised KeyboardInterrupt): it gets it back.
-        # Both awaits end when the runs have, as a nursery's own exit does: a shield or a time-out would be wrong.
-        returned = exc if self._runs.cancel_scope.cancel_called else None
-        interrupted = await self._finish_runs(wait=exc is None)  # noqa: ASYNC102
-        absorbed, others = await self._leave(interrupted or returned)  # noqa: ASYNC102
-        if interrupted is not None and others == [interrupted]:
-            absorbed, others = False, []
-        failures: list[BaseException] = [*actor.failures.block.failures, *others]
-        if not failures:
-            if interrupted is not None and not absorbed:
-                raise interrupted
-            return absorbed
-        if not absorbed and (left := interrupted or exc) is not None and left not in failures:
-            failures.insert(0, left)
-        raise BaseExceptionGroup("the scheduler's block failed", failures) from None
-
-    async def _finish_runs(self, *, wait: bool) -> BaseException | None:
-        """Start nothing more; let what runs finish in its grace, then cancel it. Gives what interrupted the wait."""
-        actor = self._actor
-        try:
-            if wait:
-                actor.submit(partial(steering.close, actor.ledger, at_once=False))
-                with trio.move_on_after(self._grace):
-                    await actor.quiet()
-        except (trio.Cancelled, KeyboardInterrupt) as interruption:  # noqa: ASYNC103
-            return interruption  # noqa: ASYNC104 - not swallowed: the caller gives it to the nursery, or raises it
-        finally:
-            actor.submit(partial(steering.close, actor.ledger, at_once=True))
-            self._runs.cancel_scope.cancel()
-        return None
-
-    async def _leave(self, passed: BaseException | None) -> tuple[bool, list[BaseException]]:
-        """Leave both nurseries; whether ``passed`` was absorbed, and what else came out of them."""
-        try:
-            absorbed = await self._inner.__aexit__(type(passed) if passed else None, passed, None)
-            return passed is not None and bool(absorbed), []
-        except BaseExceptionGroup as group:
-            _, rest = group.split(trio.Cancelled)
-            return rest is not None, [] if rest is None else list(rest.exceptions)
-        except trio.Cancelled:  # noqa: ASYNC103 - by itself where groups are not strict; as one of a group
-            return False, []  # noqa: ASYNC104
-        finally:
-            self._actor.stop()
-            self._send.close()
-            await self._outer.__aexit__(None, None, None)  # noqa: ASYNC102 - its tasks have just been ended
-
-
-def _execute(actor: Actor, registry: Registry | None, command: object) -> None:
-    """A command from a channel: done now, answered to nobody; what cannot be done is reported."""
-    if registry is not None and isinstance(command, commands.Schedule):
-        command = commands.Schedule(command.spec.under(registry.options_of(command.spec.fn), None))
-    error = actor.submit(execute, actor.ledger, command, None).error
-    if error is not None:
-        logger.warning("command %s was rejected: %s", safe_repr(command), problem(error))
-        actor.submit(_rejected, actor.ledger, command, error)
-
-
-def _rejected(ledger: Ledger, command: object, error: Exception, now: int) -> None:
-    ledger.counts["commands rejected"] += 1
-    if ledger.listening:
-        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem(error)))
+def _check_kinds(registry: object, middleware: object, retention: object) -> None:
+    if registry is not None and not isinstance(registry, Registry):
+        raise TypeError(f"registry must be a Registry, not {registry!r}")
+    if not isinstance(middleware, (list, tuple)) or not all(map(is_async, middleware)):
+        raise TypeError(f"middleware must be a sequence of async functions (call_next, run), not {middleware!r}")
+    if retention is not None and not isinstance(retention, Retention):
+        raise TypeError(f"retention must be a Retention, not {retention!r}")
 
 
 def _check_queues(queues: object) -> None:
@@ -435,7 +351,7 @@ def _check_queues(queues: object) -> None:
 
 
 def open_scheduler(
-    store: MemoryStore | None = None,
+    store: str | os.PathLike[str] | MemoryStore | Store | None = None,
     *,
     registry: Registry | None = None,
     queues: Mapping[str, int | None] | None = None,
@@ -450,45 +366,94 @@ def open_scheduler(
 
     When the block is left, by any road, every run has ended and cleaned up. Left normally: no new run starts, running
     ones get ``shutdown_grace`` seconds, then they are cancelled. Left by an exception or a cancellation: they are
-    cancelled at once. What was pending ends CANCELLED. What the body raises comes out as itself, unless something else
+    cancelled at once. What was pending ends CANCELLED in memory; in a durable store it stays, and a run that was cut
+    short is DUE again, its attempt uncounted. What the body raises comes out as itself, unless something else
     failed too.
 
     Args:
-        store: None: in memory.
-        registry: its declared jobs are scheduled, its functions' defaults apply.
+        store: None: in memory. A path, or ``sqlite:///relative.db`` or ``sqlite:////absolute.db``: in one SQLite file,
+            made if it is not there. Or a store made by hand, where it needs options.
+        registry: its declared jobs are scheduled, its functions' defaults apply. A durable store needs one, unless
+            ``queues={}``.
         queues: name to concurrency limit, None for no limit. Not given: every queue, without limit. Given: these and
             "default". ``{}``: schedules and steers, but runs nothing.
         tz: IANA name of the zone for triggers that name none, and for `Scheduler.now`.
         on_error: the first scheduler-wide error handler, see `Scheduler.on_error`.
         middleware: each ``async def (call_next, run)``, the first outermost, around every attempt.
-        retention: how long finished jobs and runs are kept; a day and 10,000 of each if not given.
+        retention: how long finished jobs and runs are kept; if not given, a day and 10,000 of each in memory, 7 days
+            and 1,000,000 in a durable store.
         shutdown_grace: seconds; `math.inf` waits for ever.
         seed: makes jitter and back-off repeatable.
 
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it.
+        StoreError: on entering: the store cannot be used; nothing was touched. On leaving: it is down, and what
+            happened last could not be written.
     """
-    if store is not None and not isinstance(store, MemoryStore):
-        raise ValueError(f"store: only None (in memory) is there so far, not {store!r}")
-    if registry is not None and not isinstance(registry, Registry):
-        raise TypeError(f"registry must be a Registry, not {registry!r}")
+    durable = store_of(store)
+    _check_kinds(registry, middleware, retention)
     _check_queues(queues)
     zone(tz)
     CHECKS["on_error"]("on_error", on_error)
-    if not isinstance(middleware, (list, tuple)) or not all(map(is_async, middleware)):
-        raise TypeError(f"middleware must be a sequence of async functions (call_next, run), not {middleware!r}")
-    if retention is not None and not isinstance(retention, Retention):
-        raise TypeError(f"retention must be a Retention, not {retention!r}")
     if shutdown_grace != math.inf:
         positive_number("shutdown_grace", shutdown_grace, zero=True)
 
-    def build(nursery: trio.Nursery) -> Actor:
-        handles = _Handles()
-        kept = store or MemoryStore()
-        number = random.getrandbits(64) if seed is None else seed
-        keep = retention or Retention()
-        ledger = Ledger(kept, tz=tz, seed=number, queues=queues, retention=keep, handle=handles.job)
-        handles.actor = Actor(ledger, WallClock(), handles, nursery, middleware, on_error)
-        return handles.actor
+    find_jobs = _finder(durable, registry, queues, seed)
 
-    return _Opening(build, registry, float(shutdown_grace))
+    def build(nursery: trio.Nursery, found: Found | None) -> Actor:
+        kept = _kept(durable, seed, retention, found)
+        return _actor(kept, nursery, tz=tz, queues=queues, middleware=middleware, on_error=on_error)
+
+    return Block(_shown, build, find_jobs, registry, float(shutdown_grace))
+
+
+def _finder(
+    store: Store | MemoryStore | None, registry: Registry | None, queues: Mapping[str, int | None] | None, seed: object
+) -> Callable[[list[JobSpec]], Awaitable[Found]] | None:
+    if store is None or isinstance(store, MemoryStore):
+        return None
+    if registry is None and (queues is None or queues):
+        raise ValueError(
+            "registry must be given with a durable store, which finds functions by their registered names; "
+            "to look on and to steer only, give queues={}"
+        )
+    return partial(find, store, registry, seed=seed)
+
+
+@attrs.frozen
+class _Kept:
+    """Where jobs are, and what belongs to that."""
+
+    tables: Tables
+    seed: object
+    retention: Retention
+    found: Found | None
+
+
+def _kept(store: object, seed: object, retention: Retention | None, found: Found | None) -> _Kept:
+    if found is not None:
+        return _Kept(found.tables, found.seed, retention or KEPT, found)
+    tables = store if isinstance(store, MemoryStore) else MemoryStore()
+    return _Kept(tables, random.getrandbits(64) if seed is None else seed, retention or Retention(), None)
+
+
+def _actor(
+    kept: _Kept,
+    nursery: trio.Nursery,
+    *,
+    tz: str,
+    queues: Mapping[str, int | None] | None,
+    middleware: Sequence[Middleware],
+    on_error: ErrorHandler | None,
+) -> Actor:
+    handles, clock, found = _Handles(), WallClock(), kept.found
+    rows, journal = (None, None) if found is None else (found.rows, found.journal(clock, kept.retention))
+    ledger = Ledger(
+        kept.tables, tz=tz, seed=kept.seed, queues=queues, retention=kept.retention, handle=handles.job, rows=rows
+    )
+    handles.actor = Actor(ledger, clock, handles, nursery, middleware, on_error, journal)
+    return handles.actor
+
+
+def _shown(actor: Actor, channel: trio.MemorySendChannel[Any], registry: Registry | None) -> Scheduler:
+    return Scheduler._create(actor, channel, registry)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, TypedDict, final
 
 import attrs
 
@@ -411,6 +411,8 @@ class JobSpec:
     if_exists: IfExists
     options: Options
     given: tuple[str, ...]
+    # What a durable store keeps of it; filled in by the scheduler.
+    stored: ClassVar[Any] = None
 
     def __init__(
         self,
@@ -444,15 +446,26 @@ class JobSpec:
             trigger, fn, args, kwargs, name, if_exists, checked, (*options,)
         )
 
-    def under(self, defaults: Mapping[str, Any], group: str | None) -> JobSpec:
-        """The same job with defaults for what it was not given, in a group. For the scheduler."""
-        options = checked_options(defaults)
+    def under(self, defaults: Options, group: str | None) -> JobSpec:
+        """The same job with defaults for what it was not given, in a group. For the scheduler.
+
+        Jobs without options of their own share the defaults.
+        """
         given = {name: getattr(self.options, name) for name in self.given}
         if group is not None:
             given["group"] = group
         copy = object.__new__(JobSpec)
         copy.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             self.trigger, self.fn, self.args, self.kwargs, self.name, self.if_exists,
-            attrs.evolve(options, **given), tuple(given),
+            attrs.evolve(defaults, **given) if given else defaults, tuple(given),
         )  # fmt: skip
+        return copy
+
+    def kept(self, stored: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> JobSpec:
+        """The same job for a durable store, with its arguments as they will come back. For the scheduler."""
+        copy = object.__new__(JobSpec)
+        copy.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            self.trigger, self.fn, args, kwargs, self.name, self.if_exists, self.options, self.given
+        )
+        object.__setattr__(copy, "stored", stored)
         return copy

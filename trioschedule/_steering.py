@@ -14,7 +14,7 @@ from . import events
 from ._errors import DuplicateJobError, JobDoneError, JobNotFoundError, SchedulerClosedError
 from ._identity import unique_key
 from ._intake import check_queue, check_reopening
-from ._ledger import Ledger
+from ._ledger import Effect, Ledger
 from ._plan import Dropped, job_status
 from ._records import ACTIVE, BUSY, JobRecord, JobStatus, Pause, QueueRules, RunKind, RunRecord, RunStatus, Selection
 from ._util import safe_repr
@@ -134,9 +134,17 @@ def cancel(
 
 
 def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
-    """Start nothing any more: what is pending ends CANCELLED, running runs may finish unless ``at_once``."""
+    """Start nothing any more; running runs may finish unless ``at_once``.
+
+    In memory what is pending ends CANCELLED. In a durable store it stays, and what is cut short is handed back.
+    """
     reason = "the scheduler was closed"
     ledger.closed = True
+    if ledger.rows is not None:
+        if at_once:
+            for run in [run for job in ledger.tables.at_work() for run in job.live if run.status is RunStatus.RUNNING]:
+                _recall(ledger, run)
+        return
     for job in list(ledger.tables.select(Selection())):
         if job.finished_at is not None:
             continue
@@ -151,6 +159,13 @@ def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
             if at_once or run.status not in ACTIVE:
                 ledger.cancel_run(run, now, reason)
         ledger.settle(job, now)
+
+
+def _recall(ledger: Ledger, run: RunRecord) -> None:
+    """Cancel a run that will be handed back."""
+    run.reason = "the scheduler was closed"
+    ledger.tables.move_run(run, RunStatus.CANCELLING)
+    ledger.effects.append((Effect.CANCEL, run))
 
 
 # --- pause and resume -----------------------------------------------------------------------------------------
@@ -344,6 +359,8 @@ def change_queue(ledger: Ledger, name: str, now: int, *, paused: bool | None = N
         rules.limit = limit
     if rules == before:
         return False
+    configured = ledger.configured.get(name)
+    ledger.tables.keep_queue(name, paused=rules.paused, limit=rules.limit, configured=configured)
     if ledger.listening:
         ledger.emit(events.QueueChanged(at_us=now, queue=name, limit=rules.limit, paused=rules.paused))
     return True

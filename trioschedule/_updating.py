@@ -15,9 +15,10 @@ from ._functions import check_call, check_place, refuse_awaitable, unwrap
 from ._identity import unique_key
 from ._intake import check_queue, key_holder, timed
 from ._ledger import Ledger
-from ._records import ACTIVE, JobRecord, RunKind, RunStatus
+from ._records import ACTIVE, JobRecord, RunKind, RunStatus, Stored
 from ._spec import Options, Retry, checked_options
 from ._time import US, from_us, instant_us
+from .stores._kept import Storing
 from .triggers import At, Delay, check_trigger, is_one_shot, zone_of
 
 _SPECIAL: Final = frozenset(
@@ -40,6 +41,7 @@ class _Change:
     due: int | None = None
     run_at: int | None = None
     key: Hashable | None = None
+    stored: Stored | None = None
 
 
 def update(ledger: Ledger, jobs: Sequence[JobRecord], changes: Any, now: int) -> None:
@@ -82,13 +84,44 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
     check_call(fn, args, kwargs)
     check_place(options.run_in, fn)
     trigger, due, run_at = _checked_time(ledger, job, changes, now)
+    stored = None
+    if ledger.rows is not None:
+        stored, args, kwargs = _stored(ledger.rows, job, fn, args, kwargs, options, trigger)
     key = None
     if options.unique is not None and not job.is_over:
-        key = unique_key(options.unique, attrs.evolve(job, fn=fn, args=args, kwargs=kwargs, options=options))
+        changed = attrs.evolve(job, fn=fn, args=args, kwargs=kwargs, options=options, stored=stored)
+        key = unique_key(options.unique, changed)
         rival = key_holder(ledger, key, options.unique, now)
         if rival is not None and rival is not job:
             raise DuplicateJobError(f"update: job {rival.label!r} holds the unique key that {job.label!r} would get")
-    return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at, key)
+    return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at, key, stored)
+
+
+def _stored(
+    rows: Storing,
+    job: JobRecord,
+    fn: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: Options,
+    trigger: Any,
+) -> tuple[Stored, tuple[Any, ...], Mapping[str, Any]]:
+    """What a durable store keeps of the changed job.
+
+    Raises:
+        NotRegisteredError, TypeError, ValueError: it cannot.
+    """
+    before = job.stored
+    assert before is not None
+    if fn is job.fn and args is job.args and kwargs is job.kwargs:
+        stored = attrs.evolve(before, runs=())
+    else:
+        stored, args, kwargs = rows.prepare(fn, args, kwargs)
+        stored.declared, stored.key = before.declared, before.key
+    if before.broken is None or fn is not job.fn:
+        probe = attrs.evolve(job, options=options, trigger=trigger or job.trigger, stored=stored)
+        rows.define(probe)
+    return stored, args, kwargs
 
 
 def _checked_time(
@@ -132,6 +165,13 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
         ledger.tables.name_job(job, job.label)  # a default name is made of the function's, and names do not change
     was_exhausted = job.is_exhausted
     job.fn, job.args, job.kwargs, job.options = change.fn, change.args, change.kwargs, change.options
+    if change.stored is not None and job.stored is not None:
+        job.stored.function, job.stored.args, job.stored.is_redefined = (
+            change.stored.function,
+            change.stored.args,
+            True,
+        )
+        job.stored.broken = change.stored.broken
     if change.key is not None:
         ledger.tables.hold_key(job, change.key)
     keeps_its_run = False
@@ -159,5 +199,6 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
         ledger.replan(job, now, was_exhausted=was_exhausted)
     if "jitter" in change.fields and job.next_due is not None:
         ledger.retime(job, job.next_due)
+    ledger.tables.touch(job)
     if ledger.listening:
         ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))

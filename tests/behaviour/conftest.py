@@ -9,7 +9,37 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from trioschedule import Scheduler, open_scheduler
+import trioschedule
+from tests.vault import open_durably
+from trioschedule import Scheduler
+
+__all__ = ["open_durably"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of this folder runs on each store, unless it says that it is about one."""
+    kinds = ["memory", "sqlite"]
+    if metafunc.definition.get_closest_marker("memory_only"):
+        kinds = ["memory"]
+    metafunc.parametrize("store_kind", kinds, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def store_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `open_scheduler` opens in this test when it is given no store."""
+    kind: str = request.param
+    if kind == "sqlite":
+        opener = request.getfixturevalue("open_durably")
+        if hasattr(request.module, "open_scheduler"):
+            monkeypatch.setattr(request.module, "open_scheduler", opener)
+        monkeypatch.setattr(Opener, "open", staticmethod(opener))
+    return kind
+
+
+class Opener:
+    """Opens the scheduler of the fixture below."""
+
+    open = staticmethod(trioschedule.open_scheduler)
 
 
 class Probe:
@@ -66,5 +96,5 @@ async def scheduler(autojump_clock: MockClock) -> AsyncGenerator[Scheduler]:
 
     A test that uses it must ask for `autojump_clock` too: pytest-trio takes the clock from the test's own arguments.
     """
-    async with open_scheduler(seed=1, shutdown_grace=0) as scheduler:
+    async with Opener.open(seed=1, shutdown_grace=0) as scheduler:
         yield scheduler

@@ -205,6 +205,7 @@ async def test_a_generator_function_of_a_declared_job_is_refused():
         Registry().register("it", trigger=Every(seconds=1))(generator)
 
 
+@pytest.mark.memory_only("JSON carries 64 bits")
 async def test_huge_and_tiny_numbers(autojump_clock, probe):
     async with open_scheduler() as scheduler:
         for options in ({"timeout": 1e11}, {"jitter": 1e300}, {"misfire_grace": 10**30}):

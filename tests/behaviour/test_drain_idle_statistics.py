@@ -121,6 +121,7 @@ async def test_statistics(autojump_clock, scheduler, probe):
         found.jobs = 5
 
 
+@pytest.mark.memory_only("a durable store looks once a minute")
 async def test_retention_by_count(autojump_clock, probe):
     async with open_scheduler(retention=Retention(age=1e6, count=10)) as scheduler:
         for _ in range(300):

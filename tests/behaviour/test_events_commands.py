@@ -107,6 +107,7 @@ async def test_readers_do_not_disturb_each_other(autojump_clock, scheduler, prob
         assert len(drained(fast)) == 1
 
 
+@pytest.mark.memory_only("what is pending stays in a durable store")
 async def test_the_channel_ends_with_the_scheduler(autojump_clock, probe):
     found = []
 

@@ -71,6 +71,7 @@ async def test_group_full(autojump_clock, scheduler, probe):
         assert "the holder" in (await second.explain()).summary
 
 
+@pytest.mark.memory_only("who only steers a durable store decides about no slot")
 async def test_an_unserved_scheduler(autojump_clock, probe):
     async with open_scheduler(queues={}) as scheduler:
         job = await scheduler.schedule(After(seconds=0), probe.work)

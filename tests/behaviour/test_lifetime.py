@@ -33,6 +33,7 @@ def in_virtual_time(main):
 # --- nothing is alive afterwards ------------------------------------------------------------------------------
 
 
+@pytest.mark.memory_only("what is pending stays in a durable store")
 async def test_leaving_normally_lets_running_jobs_finish_in_their_grace(autojump_clock, probe):
     before = tasks()
     async with open_scheduler(shutdown_grace=5) as scheduler:
@@ -48,6 +49,7 @@ async def test_leaving_normally_lets_running_jobs_finish_in_their_grace(autojump
     assert pending.status is recurring.status is JobStatus.CANCELLED
 
 
+@pytest.mark.memory_only("what is pending stays in a durable store")
 async def test_leaving_normally_cancels_what_needs_longer_than_the_grace(autojump_clock, probe):
     before = tasks()
     async with open_scheduler(shutdown_grace=5) as scheduler:
@@ -69,6 +71,7 @@ async def test_an_infinite_grace_waits_for_the_job(autojump_clock, probe):
     assert probe.ends == [5000]
 
 
+@pytest.mark.memory_only("what is pending stays in a durable store")
 async def test_nothing_starts_in_the_grace(autojump_clock, probe):
     async with open_scheduler(queues={"one": 1}, shutdown_grace=100) as scheduler:
         await scheduler.schedule(After(seconds=0), probe.work, 10, queue="one")
@@ -78,6 +81,7 @@ async def test_nothing_starts_in_the_grace(autojump_clock, probe):
     assert waiting.status is failing.status is JobStatus.CANCELLED
 
 
+@pytest.mark.memory_only("in a durable store it waits for its next attempt")
 async def test_a_failure_in_the_grace_is_not_tried_again(autojump_clock):
     from trioschedule import Retry
 
@@ -95,6 +99,7 @@ async def test_a_failure_in_the_grace_is_not_tried_again(autojump_clock):
     assert job.status is JobStatus.FAILED
 
 
+@pytest.mark.memory_only("a durable store gets back what was cut short")
 async def test_leaving_by_an_exception_cancels_at_once_and_raises_it_itself(autojump_clock, probe):
     before = tasks()
     original = ValueError("the body's own")
@@ -117,6 +122,7 @@ async def test_leaving_by_an_exception_cancels_at_once_and_raises_it_itself(auto
     assert job.status is JobStatus.CANCELLED
 
 
+@pytest.mark.memory_only("a durable store gets back what was cut short")
 async def test_leaving_by_an_exception_calls_nothing_that_was_not_called_by_then(autojump_clock, probe):
     with pytest.raises(ValueError):
         async with open_scheduler() as scheduler:
@@ -137,6 +143,7 @@ def job_retry(job):
     assert job.status is JobStatus.RUNNING
 
 
+@pytest.mark.memory_only("what is pending stays in a durable store")
 async def test_leaving_by_an_outer_cancellation(autojump_clock, probe):
     before = tasks()
     with trio.move_on_after(5) as scope:
@@ -318,6 +325,7 @@ async def test_what_would_start_something_is_refused_with_a_clear_error(autojump
     assert probe.starts == [0]
 
 
+@pytest.mark.memory_only("a durable store is closed with its block")
 async def test_cancel_and_queries_still_work(autojump_clock, probe):
     async with open_scheduler() as scheduler:
         job = await scheduler.schedule(After(hours=1), probe.work, name="it")
@@ -336,6 +344,7 @@ async def test_cancel_and_queries_still_work(autojump_clock, probe):
     assert await job.delete() is True
 
 
+@pytest.mark.memory_only("a durable store is closed with its block")
 async def test_queues_can_be_steered_after_the_end_while_somebody_still_reads_events(autojump_clock):
     async with open_scheduler() as scheduler:
         manager = scheduler.open_events()
@@ -361,6 +370,7 @@ async def test_a_job_of_the_grace_that_schedules_gets_the_error(autojump_clock, 
     assert probe.starts == []
 
 
+@pytest.mark.memory_only("of a durable store they get SchedulerClosedError")
 async def test_every_waiter_is_answered_when_the_scheduler_closes(autojump_clock, probe):
     answers = {}
 
@@ -411,6 +421,7 @@ async def test_a_shielded_cleanup_is_waited_for_and_named_in_a_warning(autojump_
 # --- opening --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.memory_only("a durable store takes jobs for any queue")
 def test_a_declared_job_that_is_refused_leaves_trio_intact(probe):
     registry = Registry()
     registry.register("mailer", trigger=Every(seconds=1), queue="mail")(probe.work)

@@ -68,6 +68,7 @@ async def test_queue_limits(autojump_clock, probe):
         assert probe.starts == [0, 0, 10, 10, 20]
 
 
+@pytest.mark.memory_only("a durable store takes jobs for any queue")
 async def test_unserved_queues_are_refused_in_memory(autojump_clock, probe):
     async with open_scheduler(queues={"mail": 2}) as scheduler:
         with pytest.raises(ValueError, match=r"'web'.*'mail'"):
@@ -80,6 +81,7 @@ async def test_unserved_queues_are_refused_in_memory(autojump_clock, probe):
         assert job.queue == "default"
 
 
+@pytest.mark.memory_only("who only steers a durable store decides about no slot")
 async def test_no_queues_at_all_schedules_and_steers_but_runs_nothing(autojump_clock, probe):
     async with open_scheduler(queues={}) as scheduler:
         job = await scheduler.schedule(After(seconds=0), probe.work)

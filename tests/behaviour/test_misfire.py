@@ -200,7 +200,8 @@ async def test_thirty_days_of_a_second_take_no_walk(autojump_clock, scheduler, s
     outage(scheduler, 30 * 86_400)
     await trio.sleep(0.1)
     assert slots.served == [0, 30 * 86_400]
-    assert len(await job.runs()) == 3
+    # The first run may be older than the retention by then.
+    assert [run.status for run in await job.runs()][:2] == ["succeeded", "skipped"]
 
 
 async def test_daily_slots_of_an_outage(autojump_clock, scheduler, probe):

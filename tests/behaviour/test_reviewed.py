@@ -98,6 +98,7 @@ async def test_drain_inside_a_run_does_not_wait_for_what_waits_for_it(autojump_c
 color = contextvars.ContextVar("color", default="none")
 
 
+@pytest.mark.memory_only("a durable store cannot keep context variables")
 async def test_an_error_handler_is_not_inside_of_another_run(autojump_clock, scheduler):
     """Whoever's step told of the failure lent it his context; a cancel from it was then one "from inside"."""
     seen = []
@@ -230,6 +231,7 @@ async def test_the_replacement_of_two_waits_for_both_cleanups(autojump_clock, sc
     assert probe.starts == [0, 0, 21]
 
 
+@pytest.mark.memory_only("a durable store keeps jobs for longer")
 async def test_a_unique_period_may_be_longer_than_the_retention(autojump_clock, scheduler, probe):
     unique = Unique(key="k", period=7 * 86_400)
     first = await scheduler.schedule(After(seconds=0), probe.work, unique=unique)

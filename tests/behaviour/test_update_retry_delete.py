@@ -581,6 +581,7 @@ async def test_unique_for_a_period(autojump_clock, scheduler, probe):
     assert await scheduler.schedule(After(seconds=0), probe.work, unique=unique)
 
 
+@pytest.mark.memory_only("a durable store has the text of every argument")
 async def test_unique_of_arguments_that_have_no_value(autojump_clock, scheduler):
     class Unhashable:
         __hash__ = None

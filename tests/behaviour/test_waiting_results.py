@@ -258,6 +258,7 @@ async def test_a_job_that_waits_for_itself_to_be_done_can_still_be_cancelled(aut
 variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable", default=None)
 
 
+@pytest.mark.memory_only("a durable store cannot keep context variables")
 async def test_a_run_sees_the_context_variables_of_the_task_that_scheduled_it(autojump_clock, scheduler):
     seen = []
 
@@ -274,6 +275,7 @@ async def test_a_run_sees_the_context_variables_of_the_task_that_scheduled_it(au
     assert seen == ["one", "two", "one"]
 
 
+@pytest.mark.memory_only("a durable store cannot keep context variables")
 async def test_context_variables_that_are_equal_are_not_mixed_up(autojump_clock, scheduler):
     """As `start_soon` does it: the very object, not an equal one."""
     seen = []

@@ -26,6 +26,7 @@ from trioschedule import (
     _steering as steering,
     exponential,
 )  # fmt: skip
+from trioschedule._clockwork import step_clock
 from trioschedule._plan import Ending
 from trioschedule._updating import update
 
@@ -428,7 +429,7 @@ class LedgerMachine(Driver, RuleBasedStateMachine):
         self.settle()
         self.now += delta
         moving = [model for model in self.jobs.values() if not model.record.is_over]
-        self.ledger.step_clock(delta, self.now)
+        step_clock(self.ledger, delta, self.now)
         for model in moving:
             if model.slots.elapsed and model.slots.first is not None:
                 model.slots, model.version = model.slots.moved(delta), model.version + 1

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, cast, final
 
 from .. import JobSpec, Registry, Retention
 from .._checks import finite_number, positive_number
+from .._clockwork import step_clock
 from .._dispatch import schedule
 from .._handles import job_handle
 from .._ledger import Effect, Ledger
@@ -261,7 +262,7 @@ class _Bench:
         while self._steps and self._steps[-1][0] <= self.now():
             _, delta = self._steps.pop()
             self._offset += delta
-            self.ledger.step_clock(delta, self.now())
+            step_clock(self.ledger, delta, self.now())
             self._step()
 
     def _after(self, us: int, kind: int, call: Callable[..., None], *args: Any) -> None:

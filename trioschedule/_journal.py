@@ -1,0 +1,373 @@
+"""Makes the actor's steps durable: one task, one exchange with the store at a time.
+
+A step changes the rows in memory at once; what it comes to is held back here until the exchange that writes it has
+returned. While one is under way the next steps collect: group commit falls out of it. A request about a job that is not
+in memory waits here until an exchange has brought it; then its step is run, in the order in which the requests came.
+
+The rules: nothing is acknowledged, started or told before it is durable. A store that is down for a while stops what
+is new, and nothing that runs; what could not be written is written when it is back. A store that is broken ends the
+scheduler's block with its error. Nobody waits for ever because of either.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, final
+
+import trio
+from trio.lowlevel import checkpoint_if_cancelled
+
+from . import events
+from ._clock import WallClock
+from ._errors import SchedulerClosedError, StoreError
+from ._needs import Needs, joined
+from ._spec import Retention
+from ._time import US
+from .stores import Answer, Prune, Query, Store
+from .stores._kept import KeptTables
+
+if TYPE_CHECKING:
+    from ._ledger import Effect
+    from ._records import JobRecord
+
+T = TypeVar("T")
+
+# After a failed exchange the next one follows in so many seconds, doubled each time, up to the cap.
+BACKOFF: Final = 0.1
+BACKOFF_CAP: Final = 15.0
+# A store that is down when the block is left gets so many seconds to come back.
+CLOSING_PATIENCE: Final = 5.0
+# Retention is looked at with what is written, but not more often than this, and once a day when nothing is.
+PRUNE_EVERY_US: Final = 60 * US
+PRUNE_MOST: Final = 2_000
+_DAY: Final = 86_400.0
+
+logger = logging.getLogger("trioschedule")
+
+
+class Steps(Protocol):
+    """The actor as the journal sees it."""
+
+    def post(self, *requests: Any) -> None: ...
+
+    def perform(self, effects: list[tuple[Effect, Any]]) -> None: ...
+
+    def tell(self, event: events.Event) -> None: ...
+
+    def give_up(self, error: StoreError) -> None: ...
+
+    def look_at_broken(self, jobs: list[JobRecord]) -> None: ...
+
+    def wake_watchers(self) -> None: ...
+
+
+@final
+class Journal:
+    """What stands between the actor and a durable store."""
+
+    def __init__(self, store: Store, tables: KeptTables, clock: WallClock, retention: Retention) -> None:
+        self.tables: KeptTables = tables
+        self.is_down: bool = False
+        self.broken: StoreError | None = None
+        self._store = store
+        self._clock = clock
+        self._keep_us = round(retention.age * US)
+        self._keep = retention.count
+        self._steps: Steps
+        self._held: list[tuple[Effect, Any]] = []
+        self._waiting: deque[tuple[Any, Needs, Any]] = deque()
+        self._fetching = False
+        self._in_flight = False
+        self._closing = False
+        self._closed = False
+        # Steps belong to the generation in which their changes are written.
+        self._generation = 1
+        self._committed = 0
+        self._work = trio.Event()
+        self._progress = trio.Event()
+        self._hurry = trio.Event()
+        self._next_prune = clock.now()
+        self._random = random.Random()  # noqa: S311 - spreads delays, guards nothing
+
+    def serve(self, steps: Steps) -> None:
+        """Say whose steps these are."""
+        self._steps = steps
+
+    # --- from the step ----------------------------------------------------------------------------------------------
+
+    def hold(self, effects: list[tuple[Effect, Any]]) -> None:
+        """Keep what a step comes to until its changes are durable."""
+        self._held += effects
+
+    def stepped(self, wake: int | None, now: int) -> int | None:
+        """A step is over: write what it changed, fetch what is due soon. When the timer is to ring next."""
+        if self.tables.is_dirty or self._held:
+            self._work.set()
+        if self.is_down:
+            return None  # the exchange that succeeds makes a step
+        at = self.tables.fetch_at()
+        if at is not None and not self._fetching:
+            if self.tables.fetch(now) is not None:
+                self._work.set()
+            elif at > now and (wake is None or at < wake):
+                return at
+        return wake
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything is written and told, and nothing is to be fetched now."""
+        return not (
+            self.tables.is_dirty
+            or self._held
+            or self._waiting
+            or self._in_flight
+            or self.tables.fetch(self._clock.now()) is not None
+        )
+
+    # --- for callers ------------------------------------------------------------------------------------------------
+
+    def submit(self, request: Any, about: Any) -> None:
+        """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn."""
+        needs = None
+        if about is not None:
+            needs = Needs(self.tables)
+            if not needs.look(about):
+                needs = None
+        if needs is None and not self._waiting:
+            self._steps.post(request)
+            return
+        if needs is None:
+            needs = Needs(self.tables)
+        self._waiting.append((request, needs, about))
+        self._work.set()
+
+    async def ask(self, request: Any, about: Any) -> None:
+        """Run the step of a request and wait until it is durable.
+
+        Cancelled before the step: it never is. Cancelled afterwards: it is waited for, as long as the store answers.
+
+        Raises:
+            StoreError: the store is broken.
+            SchedulerClosedError: it has been closed.
+        """
+        await checkpoint_if_cancelled()
+        if self._closed:
+            self._ask_closed(request, about)
+            return
+        self.submit(request, about)
+        try:
+            while not request.is_done:
+                self._check()
+                await self._progress.wait()
+        except trio.Cancelled:  # noqa: ASYNC103
+            if not request.is_done:
+                self._withdraw(request)
+                raise
+            # It came when the step had been made already; the next checkpoint raises it again.
+        await self.durable()
+
+    def _ask_closed(self, request: Any, about: Any) -> None:
+        """What is in memory can still be looked at."""
+        if not Needs(self.tables).look(about):
+            self._steps.post(request)
+            if request.error is not None or not self.tables.is_dirty:
+                return
+        raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
+
+    def _withdraw(self, request: Any) -> None:
+        request.is_withdrawn = True
+        self._waiting = deque(one for one in self._waiting if one[0] is not request)
+
+    async def durable(self) -> None:
+        """Wait until all steps up to now are durable; at least a checkpoint.
+
+        Raises:
+            StoreError: the store is broken.
+        """
+        pending = self.tables.is_dirty or bool(self._held)
+        target = self._generation if pending else self._generation - 1
+        if self._committed >= target and self.broken is None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        while self._committed < target:
+            self._check()
+            if self.is_down:
+                await self._progress.wait()
+            else:
+                with trio.CancelScope(shield=True):
+                    await self._progress.wait()
+        self._check()
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise StoreError(f"{self._store}: {self.broken}") from self.broken
+
+    # --- the task ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Exchange whenever there is something to write or to fetch; ends after `close`, and not before."""
+        with trio.CancelScope(shield=True):
+            await self._run()
+
+    async def _run(self) -> None:
+        delay = BACKOFF
+        while self.broken is None:
+            if not self._has_work():
+                if self._closing:
+                    return
+                self._work = trio.Event()
+                with trio.move_on_after(_DAY) as rest:
+                    await self._work.wait()
+                if not rest.cancelled_caught:
+                    continue
+            if await self._exchange():
+                delay = BACKOFF
+            elif self.broken is None:
+                await self._back_off(delay)
+                delay = min(delay * 2, BACKOFF_CAP)
+
+    async def _back_off(self, delay: float) -> None:
+        """Wait before the store is tried again; not for long when the block is being left."""
+        if not self._closing:
+            with trio.move_on_after(delay * self._random.uniform(0.5, 1)):
+                await self._hurry.wait()
+        if self._closing:
+            await trio.sleep(BACKOFF)
+
+    def _has_work(self) -> bool:
+        if self.tables.is_dirty or self._held or self._waiting:
+            return True
+        return not self._closing and self.tables.fetch(self._clock.now()) is not None
+
+    async def _exchange(self) -> bool:
+        """One exchange; whether it succeeded."""
+        now = self._clock.now()
+        prune = None
+        if now >= self._next_prune and not self._closing:
+            prune = Prune(now - self._keep_us, now, self._keep, PRUNE_MOST)
+        changes = self.tables.take(prune)
+        held, self._held = self._held, []
+        asking = list(self._waiting)
+        due = None if self._closing else self.tables.fetch(now)
+        self._fetching = due is not None
+        mine, self._generation = self._generation, self._generation + 1
+        wants = joined([one[1].wants() for one in asking], due)
+        with self._flight():
+            try:
+                answer = await self._store.exchange(changes, wants)
+            except StoreError as error:
+                self.tables.give_back(changes)
+                self._held = held + self._held
+                self._fetching = False
+                self._failed(error)
+                return False
+            if prune is not None:
+                more = len(answer.pruned) >= PRUNE_MOST
+                self._next_prune = now if more else now + PRUNE_EVERY_US
+            counted = dict(zip(wants.counts, answer.counted, strict=True))
+            self._take_in(answer, counted, held, asking, is_fetched=due is not None, generation=mine)
+        return True
+
+    @contextmanager
+    def _flight(self) -> Iterator[None]:
+        self._in_flight = True
+        try:
+            yield
+        finally:
+            self._in_flight = False
+            self._tell_progress()
+
+    @trio.lowlevel.enable_ki_protection
+    def _take_in(
+        self,
+        answer: Answer,
+        counted: Mapping[Query, Sequence[int]],
+        held: list[Any],
+        asking: list[tuple[Any, Needs, Any]],
+        *,
+        is_fetched: bool,
+        generation: int,
+    ) -> None:
+        """What was written is durable: tell of it. What was asked for is here: go on with it."""
+        if self.is_down:
+            self.is_down = False
+            logger.info("%s is back", self._store)
+        self._committed = generation
+        self._steps.perform(held)
+        tables = self.tables
+        tables.forget(answer.pruned)
+        jobs = [tables.install(row) for row in answer.jobs]
+        if is_fetched:
+            self._fetching = False
+            jobs += tables.arrive(answer.due)
+        self._steps.look_at_broken([job for job in jobs if job.stored is not None and job.stored.broken is not None])
+        ready: list[Any] = []
+        is_waiting = False
+        for request, needs, about in asking:
+            if request.is_withdrawn:
+                continue
+            # In the order of coming: none overtakes one that has to wait once more.
+            if request.answer is None:
+                request.answer, request.counted = answer, counted
+            if is_waiting or needs.look(about):
+                is_waiting = True
+                continue
+            self._waiting.popleft()
+            ready.append(request)
+        self._steps.post(*ready)
+        if not is_waiting:
+            tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
+
+    def _failed(self, error: StoreError) -> None:
+        if error.rows:
+            self.tables.set_aside(error.rows)
+            logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
+            return
+        if error.temporary:
+            if not self.is_down:
+                logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
+            self.is_down = True
+            self._steps.tell(events.StoreFailed(at_us=self._clock.now(), error=str(error)))
+            return
+        logger.error("%s is broken: %s", self._store, error)
+        self.broken = error
+        self._steps.give_up(error)
+
+    def _tell_progress(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
+        self._steps.wake_watchers()
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
+        """Wait until no exchange is under way, then give back the starts that none will tell of any more."""
+        while self._in_flight:
+            await self._progress.wait()
+        starts = [subject for effect, subject in self._held if is_start(effect)]
+        self._held = [one for one in self._held if not is_start(one[0])]
+        return starts
+
+    async def close(self) -> StoreError | None:
+        """Write what is left, for as long as patience lasts, and let the store go; what could not be written."""
+        with trio.CancelScope(shield=True):
+            await self._close()
+        return self.broken
+
+    async def _close(self) -> None:
+        self._closing = True
+        self._work.set()
+        self._hurry.set()
+        with trio.move_on_after(CLOSING_PATIENCE):
+            while self.broken is None and (self.tables.is_dirty or self._held or self._waiting or self._in_flight):
+                self._work.set()
+                await self._progress.wait()
+        if self.broken is None and (self.tables.is_dirty or self._held):
+            self.broken = StoreError(f"{self._store}: it is down, and what happened last could not be written")
+        self._closed = True
+        self._tell_progress()
+        await self._store.close()

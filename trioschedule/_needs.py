@@ -1,0 +1,169 @@
+"""What a request has to have in memory before its step: the jobs that it names, and who holds the names it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, final
+
+from . import commands
+from ._identity import unique_key
+from ._records import JobRecord, Selection
+from ._spec import JobSpec
+from .stores import Query, Wants
+from .stores._kept import KeptTables
+
+# Wants are one of these each: a kind, and what.
+_ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT = range(6)
+
+
+@final
+class Needs:
+    """Collects what one request wants, each thing once: what the store does not have is not asked for again."""
+
+    __slots__ = ("_asked", "_new", "_tables")
+
+    def __init__(self, tables: KeptTables) -> None:
+        self._tables = tables
+        self._asked: set[tuple[int, Any]] = set()
+        self._new: list[tuple[int, Any]] = []
+
+    def _want(self, kind: int, what: Any) -> None:
+        if (kind, what) not in self._asked:
+            self._asked.add((kind, what))
+            self._new.append((kind, what))
+
+    def look(self, about: Any) -> bool:
+        """Find what is missing for a command, a target, or specs; whether there is something."""
+        self._new.clear()
+        self._look(about)
+        return bool(self._new)
+
+    def _look(self, about: Any) -> None:
+        match about:
+            case None:
+                pass
+            case Wants():
+                for query in about.queries:
+                    self._want(_QUERY, query)
+                for asked in about.history:
+                    self._want(_HISTORY, asked)
+                for query in about.counts:
+                    self._want(_COUNT, query)
+            case JobRecord():
+                self._reopening(about)
+            case commands.Schedule(spec):
+                self._spec(spec)
+            case commands.Retry(target):
+                for job in self._target(target):
+                    self._reopening(job)
+            case commands.Update(target):
+                for job in self._target(target):
+                    self._key(job)
+            case commands.PauseQueue() | commands.ResumeQueue() | commands.ScaleQueue():
+                pass
+            case commands.Cancel() | commands.Delete() | commands.Pause() | commands.Resume() | commands.RunNow():
+                self._target(about.target)
+            case list() | tuple() if about and isinstance(about[0], JobSpec):
+                for spec in about:
+                    self._spec(spec)
+            case _:
+                self._target(about)
+
+    def _spec(self, spec: JobSpec) -> None:
+        if spec.name is not None:
+            self._name(spec.name)
+        if spec.options.unique is not None and spec.stored is not None:
+            self._holder(unique_key(spec.options.unique, spec))
+
+    def _name(self, name: str) -> None:
+        if not self._tables.knows_live(name):
+            self._want(_NAME, name)
+        _, _, number = name.rpartition("-")
+        if number.isdecimal() and len(number) < 19 and not self._tables.knows(int(number)):
+            self._want(_ID, int(number))  # it may be the default name of that job
+
+    def _holder(self, key: Any) -> None:
+        if not self._tables.knows_key(key):
+            self._want(_KEY, key)
+
+    def _reopening(self, job: JobRecord) -> None:
+        if job.name is not None:
+            self._name(job.name)
+        self._key(job)
+
+    def _key(self, job: JobRecord) -> None:
+        if job.options.unique is not None and job.stored is not None:
+            self._holder(unique_key(job.options.unique, job))
+
+    def _target(self, target: Any) -> Iterable[JobRecord]:
+        """Want what a target means; what of it is in memory already."""
+        tables = self._tables
+        record = getattr(target, "_record", None)
+        if isinstance(record, JobRecord):
+            target = record.id
+            if not tables.knows(target):
+                return ()  # its record would be at hand
+        if isinstance(target, str):
+            self._name(target)
+            job = tables.find(target)
+            return () if job is None else (job,)
+        if isinstance(target, int) and not isinstance(target, bool):
+            if not tables.knows(target):
+                if 0 < target < 2**63:
+                    self._want(_ID, target)
+                return ()
+            job = tables.job(target)
+            return () if job is None else (job,)
+        selection = target if isinstance(target, Selection) else getattr(target, "_selection", None)
+        if isinstance(selection, Selection):
+            return self._selection(selection)
+        if isinstance(target, (list, tuple, set, frozenset)):
+            return [job for one in target for job in self._target(one)]
+        return ()
+
+    def _selection(self, selection: Selection) -> Iterable[JobRecord]:
+        if selection.targets is not None:
+            return self._target(list(selection.targets))
+        if selection.name is not None:
+            self._name(selection.name)
+        self._want(_QUERY, query_of(selection))
+        return list(self._tables.select(selection))
+
+    def wants(self) -> Wants:
+        """What `look` has found."""
+        found: dict[int, list[Any]] = {kind: [] for kind in range(6)}
+        for kind, what in self._new:
+            found[kind].append(what)
+        return Wants(found[_ID], found[_NAME], found[_KEY], found[_QUERY], None, found[_HISTORY], found[_COUNT])
+
+
+def query_of(selection: Selection) -> Query:
+    """What of a selection a store can look for; tags are looked at afterwards."""
+    return Query(
+        group=selection.group,
+        queue=selection.queue,
+        name=selection.name,
+        over=False if selection.status is None else None,
+        statuses=None if selection.status is None else frozenset(str(one.value) for one in selection.status),
+    )
+
+
+def joined(wants: Iterable[Wants], due: Any) -> Wants:
+    """All of these in one."""
+    every = list(wants)
+    limits: dict[int, int] = {}
+    for one in every:
+        for job_id, limit in one.history:
+            limits[job_id] = max(limit, limits.get(job_id, 0))
+    return Wants(
+        ids=list({job_id: None for one in every for job_id in one.ids}),
+        names=list({name: None for one in every for name in one.names}),
+        keys=list({key: None for one in every for key in one.keys}),
+        queries=list({query: None for one in every for query in one.queries}),
+        due=due,
+        history=list(limits.items()),
+        counts=list({query: None for one in every for query in one.counts}),
+    )
+
+
+NOTHING: Final = Wants()

@@ -1,0 +1,116 @@
+"""Opening a durable store: who keeps the jobs, what is rescued and reconciled before anybody sees the scheduler."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, final
+
+import attrs
+import trio
+
+from ._clock import WallClock
+from ._journal import Journal
+from ._records import JobRecord
+from ._recovery import reconcile, recover, restore_queues, stop_broken
+from ._registry import Registry
+from ._spec import JobSpec, Retention
+from .stores import Changes, MemoryStore, Opened, Query, Store, Wants
+from .stores._kept import KeptTables, Storing
+
+if TYPE_CHECKING:
+    from ._actor import Actor
+
+# How long a durable store keeps what is over.
+KEPT: Final = Retention(age=7 * 86_400, count=1_000_000)
+
+
+def store_of(given: object) -> Store | MemoryStore | None:
+    """The store that `open_scheduler` was given; None: in memory.
+
+    Raises:
+        ValueError: an address of no store that there is.
+        TypeError: nothing that can be a store.
+    """
+    if given is None or isinstance(given, MemoryStore):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        from .stores._sqlite import SQLiteStore, store_from_url
+
+        if isinstance(given, str) and "://" in given:
+            return store_from_url(given)
+        return SQLiteStore(PurePath(given) if isinstance(given, str) else given)
+    if all(callable(getattr(given, name, None)) for name in ("open", "exchange", "close")):
+        return given  # type: ignore[return-value]
+    raise TypeError(
+        f"store must be None (in memory), a path, an address such as 'sqlite:///jobs.db', or a store, not {given!r}"
+    )
+
+
+@final
+@attrs.define
+class Found:
+    """A store that has been opened, and the records of what needs a decision at once."""
+
+    store: Store
+    tables: KeptTables
+    rows: Storing
+    opened: Opened
+    active: list[JobRecord]
+    declared: list[JobRecord]
+    seed: object
+
+    def journal(self, clock: WallClock, retention: Retention) -> Journal:
+        return Journal(self.store, self.tables, clock, retention)
+
+    def settle(self, actor: Actor, specs: list[JobSpec] | None) -> None:
+        """Rescue what died, and, unless this scheduler only steers, reconcile what is declared."""
+        ledger = actor.ledger
+        ledger.open_jobs = self.opened.open_jobs
+        restore_queues(ledger, self.opened.queues)
+        actor.declare(recover, ledger, self.active, self.opened.groups)
+        if specs is not None:
+            actor.declare(reconcile, ledger, specs, self.declared)
+            broken = [job for job in self.active if job.stored is not None and job.stored.broken is not None]
+            for job in broken:
+                actor.declare(stop_broken, ledger, job)
+
+
+async def find(store: Store, registry: Registry | None, specs: list[JobSpec], seed: object) -> Found:
+    """Open a store and read what needs a decision; checkpoints, and is not cancelled half way.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    found = False
+    with trio.CancelScope(shield=True):
+        try:
+            opened = await store.open()
+            number: object = opened.facts.get("seed") if seed is None else seed
+            if number is None:
+                number = str(random.getrandbits(64))
+            rows = _rows(registry, number)
+            tables = KeptTables(rows, opened)
+            wants = Wants(
+                names=[spec.name for spec in specs if spec.name is not None],
+                queries=[Query(group=name, over=False) for name in opened.groups],
+            )
+            answer = await store.exchange(Changes(facts={"seed": str(number)}), wants)
+            found = True
+        finally:
+            if not found:
+                await store.close()  # noqa: ASYNC102 - it only lets go
+    active = [tables.install(row) for row in opened.active]
+    declared = [tables.install(row) for row in opened.declared]
+    for row in answer.jobs:
+        tables.install(row)
+    return Found(store, tables, rows, opened, active, declared, number)
+
+
+def _rows(registry: Registry | None, seed: object) -> Any:
+    from ._rows import Rows, Unregistered
+
+    if registry is None:
+        return Rows(Unregistered(), seed)
+    return Rows(registry, seed)

@@ -1,0 +1,385 @@
+"""Records as the rows of a durable store, and back. What is read may be broken or hostile: it is never believed.
+
+A row that cannot be read gives a record all the same: it says why (`Stored.broken`), shows what could be read, and its
+definition is never written back, so that nothing is lost by a function that is missing for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, final
+
+import attrs
+import msgspec
+
+from ._codec import Codec, JSONCodec
+from ._errors import NotRegisteredError
+from ._plan import job_status, wake_time
+from ._policies import options_from_json, options_to_json, trigger_from_json, trigger_to_json
+from ._records import (
+    DUE,
+    LIVE,
+    MANUAL,
+    RETRYING,
+    RUNNING,
+    JobRecord,
+    JobStatus,
+    Pause,
+    RunError,
+    RunKind,
+    RunRecord,
+    RunStatus,
+    Stored,
+)
+from ._spec import DEFAULTS, Options
+from ._time import US
+from ._util import problem
+from .stores import JobDefinition, JobRow, JobState, RunRow
+from .triggers import Manual
+
+# So many of its latest failed attempts are kept with a run.
+ERRORS_KEPT: Final = 10
+# So many option sets are remembered with their text: a program has a few, and a row for each of many jobs.
+_REMEMBERED: Final = 256
+# What reading a row may raise: hostile text is refused by these.
+_UNREADABLE: Final = (
+    NotRegisteredError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    AttributeError,
+    RecursionError,
+)
+
+
+class _State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What a job is besides its columns."""
+
+    since: int
+    next_due: int | None = None
+    version: int = 0
+    paused_at: int | None = None
+    paused_reason: str | None = None
+    ending: str | None = None
+    reason: str | None = None
+    started: int = 0
+    failures: int = 0
+    is_left: bool = False
+    last_run: int | None = None
+
+
+class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    attempt: int
+    at: int
+    message: str
+    traceback: str = ""
+
+
+class _Run(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One run."""
+
+    id: int
+    due: int
+    status: str
+    ready_at: int
+    kind: str = "slot"
+    alone: bool = True
+    attempt: int = 0
+    attempts: int = 1
+    started_at: int | None = None
+    finished_at: int | None = None
+    errors: list[_Error] = msgspec.field(default_factory=list)
+    reason: str | None = None
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    cancel_requested: bool = False
+    last_due: int | None = None
+    count: int | None = None
+    progress: tuple[float, str | None] | None = None
+    interruptions: int = 0
+    is_history: bool = False
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_state: Final = msgspec.json.Decoder(_State).decode
+_decode_run: Final = msgspec.json.Decoder(_Run).decode
+_decode_runs: Final = msgspec.json.Decoder(list[_Run]).decode
+_decode_call: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@final
+class Missing:
+    """Stands for a function that cannot be called: no registry knows it, or its arguments cannot be read."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.__name__ = name
+        self._why = why
+
+    def __repr__(self) -> str:
+        return f"<missing function {self.__name__!r}>"
+
+    async def __call__(self, *args: object, **kwargs: object) -> None:
+        raise NotRegisteredError(self._why)
+
+
+class Names(Protocol):
+    """A registry, as far as rows need one."""
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def name_of(self, thing: Any, /) -> str: ...
+
+    def thing_named(self, name: str, /) -> Any: ...
+
+
+@final
+class Unregistered:
+    """A registry for who only steers: whatever has a name stands for itself, and nothing of it is ever called."""
+
+    def __init__(self) -> None:
+        self._things: dict[str, type[Exception]] = {}
+        self.codec: Codec = JSONCodec()
+
+    def name_of(self, thing: Any, /) -> str:
+        name = getattr(thing, "__name__", None)
+        if isinstance(name, str) and self._things.get(name) is thing:
+            return name
+        raise NotRegisteredError(f"{thing!r} has no name: this scheduler was opened without a registry, to steer only")
+
+    def thing_named(self, name: str, /) -> Any:
+        """A thing that may stand for a function, a predicate, an exception class or a trigger."""
+        thing = self._things.get(name)
+        if thing is None:
+            members = {"next_after": classmethod(lambda cls, moment: None), "__module__": "registered elsewhere"}
+            thing = self._things[name] = type(name, (Exception,), members)
+        return thing
+
+
+@final
+class Rows:
+    """Writes and reads rows with the names of one registry."""
+
+    def __init__(self, registry: Names, seed: object) -> None:
+        self._registry: Any = registry
+        self._codec: Codec = registry.codec
+        self._seed = seed
+        self._texts: dict[int, tuple[Options, str]] = {}
+        self._options: dict[str, Options] = {}
+
+    # --- what is asked --------------------------------------------------------------------------------------------
+
+    def prepare(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Stored, tuple[Any, ...], Mapping[str, Any]]:
+        """What a store keeps of a call; and its arguments as they will come back.
+
+        Raises:
+            NotRegisteredError: the function has no name.
+            TypeError, ValueError: typed JSON cannot carry the arguments.
+        """
+        name = self._registry.name_of(fn)
+        text, given, named = self._codec.encode_call(fn, args, kwargs)
+        return Stored(name, text), given, named
+
+    def define(self, job: JobRecord) -> None:
+        """Write a job's trigger and options as text, or refuse them.
+
+        Raises:
+            NotRegisteredError: a predicate, a handler, a back-off, an exception class or a trigger has no name.
+            TypeError, ValueError: JSON cannot carry it.
+        """
+        assert job.stored is not None
+        self._trigger_text(job, job.stored)
+        self._options_text(job.options)
+
+    def check_result(self, fn: Callable[..., Any], value: Any) -> None:
+        """Refuse a result that typed JSON cannot carry.
+
+        Raises:
+            TypeError, ValueError: it cannot.
+        """
+        self._codec.encode_result(fn, value)
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    def added(self, job: JobRecord, state: JobState) -> JobRow:
+        """The whole row of a new job."""
+        definition = self.definition(job)
+        return JobRow(*definition, job.created_at, *state[1:])
+
+    def definition(self, job: JobRecord) -> JobDefinition:
+        """What the job is defined by."""
+        stored, options = job.stored, job.options
+        assert stored is not None
+        return JobDefinition(
+            job.id, stored.function, stored.args, self._trigger_text(job, stored), self._options_text(options),
+            options.queue, options.group, stored.declared,
+        )  # fmt: skip
+
+    def is_redefined(self, job: JobRecord) -> bool:
+        """Whether the definition in the store is another one."""
+        stored = job.stored
+        assert stored is not None
+        if stored.broken is not None:
+            return False
+        return (
+            stored.is_redefined
+            or stored.trigger is None
+            or stored.trigger[0] is not job.trigger
+            or stored.options is None
+            or stored.options[0] is not job.options
+        )
+
+    def _trigger_text(self, job: JobRecord, stored: Stored) -> str:
+        if stored.trigger is None or stored.trigger[0] is not job.trigger:
+            stored.trigger = job.trigger, trigger_to_json(job.trigger, self._registry)
+        return stored.trigger[1]
+
+    def _options_text(self, options: Options) -> str:
+        known = self._texts.get(id(options))
+        if known is None or known[0] is not options:
+            if len(self._texts) >= _REMEMBERED:
+                self._texts.clear()
+            known = self._texts[id(options)] = options, options_to_json(options, self._registry)
+        return known[1]
+
+    def state(self, job: JobRecord, runs: list[RunRecord]) -> JobState:
+        """What changes in a job; ``runs`` are those that its row holds."""
+        stored, paused, last, unique = job.stored, job.paused, job.last_run, job.options.unique
+        assert stored is not None
+        until = None
+        if stored.key is not None and unique is not None and unique.period is not None:
+            until = job.created_at + round(unique.period * US)
+        state = _State(
+            job.since, job.next_due, job.version, None if paused is None else paused.at,
+            None if paused is None else paused.reason, job.ending, job.reason, job.started, job.failures, job.is_left,
+            None if last is None else last.id,
+        )  # fmt: skip
+        return JobState(
+            job.id, job.name, stored.key, until, job_status(job).value, _wake_of(job), job.finished_at,
+            _encode(state).decode(), _encode([self._run(run) for run in runs]).decode() if runs else "[]",
+        )  # fmt: skip
+
+    def _run(self, run: RunRecord) -> _Run:
+        value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+        if run.value is not None:
+            value = msgspec.Raw(self._codec.encode_result(run.fn, run.value).encode())
+        errors = [_Error(one.attempt, one.at, one.message, one.traceback) for one in run.errors[-ERRORS_KEPT:]]
+        return _Run(
+            run.id, run.due, run.status.value, run.ready_at, run.kind.value, run.alone, run.attempt, run.attempts,
+            run.started_at, run.finished_at, errors, run.reason, value, run.cancel_requested, run.last_due, run.count,
+            run.progress, run.interruptions, run.is_history,
+        )  # fmt: skip
+
+    def history(self, run: RunRecord) -> RunRow:
+        """A run that is over as a row of its own."""
+        assert run.finished_at is not None
+        return RunRow(
+            run.id, run.job.id, run.due, run.status.value, run.finished_at, _encode(self._run(run)).decode()
+        )  # fmt: skip
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def read(self, row: JobRow) -> JobRecord:
+        """The record of a row; of a broken one what can be known, and `Stored.broken`. Raises nothing."""
+        why = None
+        try:
+            fn = self._registry.thing_named(row.function)
+            args, kwargs = self._codec.decode_call(fn, row.args)
+        except _UNREADABLE as exc:
+            why = f"it cannot be called: {problem(exc)}"
+            fn = Missing(row.function, why)
+            args, kwargs = _untyped_call(row.args)
+        try:
+            trigger: Any = trigger_from_json(row.trigger, self._registry)
+        except _UNREADABLE as exc:
+            trigger, why = Manual(), why or f"its trigger cannot be read: {problem(exc)}"
+        try:
+            options = self._read_options(row.options)
+        except _UNREADABLE as exc:
+            why = why or f"its options cannot be read: {problem(exc)}"
+            options = attrs.evolve(DEFAULTS, queue=row.queue, group=row.group)
+        job = JobRecord(
+            row.id, row.name, fn, args, kwargs, trigger, options, None, row.created_at, row.created_at, None, None
+        )
+        job.finished_at = row.finished_at
+        stored = job.stored = Stored(
+            row.function, row.args, bool(row.declared), row.unique_key, (trigger, row.trigger), (options, row.options),
+            None, is_new=False,
+        )  # fmt: skip
+        try:
+            self._read_state(job, stored, row)
+        except _UNREADABLE as exc:
+            why = why or f"its state cannot be read: {problem(exc)}"
+        stored.broken = why
+        return job
+
+    def _read_options(self, text: str) -> Options:
+        options = self._options.get(text)
+        if options is None:
+            if len(self._options) >= _REMEMBERED:
+                self._options.clear()
+            options = self._options[text] = options_from_json(text, self._registry)
+            self._texts[id(options)] = options, text
+        return options
+
+    def _read_state(self, job: JobRecord, stored: Stored, row: JobRow) -> None:
+        state = _decode_state(row.state)
+        job.since, job.next_due, job.version = state.since, state.next_due, state.version
+        if state.paused_at is not None:
+            job.paused = Pause(state.paused_at, state.paused_reason)
+        job.ending = None if state.ending is None else JobStatus(state.ending)
+        job.reason, job.started, job.failures, job.is_left = state.reason, state.started, state.failures, state.is_left
+        runs = [] if row.runs == "[]" else [self._read_run(one, job) for one in _decode_runs(row.runs)]
+        stored.runs = tuple(runs)
+        job.live = tuple([run for run in runs if run.status in LIVE])
+        job.last_run = next((run for run in runs if run.id == state.last_run), None)
+        if job.finished_at is None and job.paused is None:
+            # The column may be the time of a run instead.
+            job.wake_at = wake_time(job.id, job.next_due, job.trigger, job.options, self._seed)
+
+    def read_history(self, row: RunRow, job: JobRecord) -> RunRecord | None:
+        """The record of a run's own row; None if it cannot be read."""
+        try:
+            return self._read_run(_decode_run(row.data), job)
+        except _UNREADABLE:
+            return None
+
+    def _read_run(self, run: _Run, job: JobRecord) -> RunRecord:
+        record = RunRecord(
+            run.id, job, run.due, RunKind(run.kind), RunStatus(run.status), run.alone, run.ready_at, job.fn, job.args,
+            job.kwargs, job.options, run.attempt, run.attempts, run.started_at, run.finished_at,
+            tuple([RunError(one.attempt, one.at, one.message, one.traceback) for one in run.errors]), run.reason,
+        )  # fmt: skip
+        record.cancel_requested, record.last_due, record.count = run.cancel_requested, run.last_due, run.count
+        record.progress, record.interruptions, record.is_history = run.progress, run.interruptions, run.is_history
+        if run.value is not msgspec.UNSET:
+            try:
+                record.value = self._codec.decode_result(job.fn, bytes(run.value).decode())
+            except _UNREADABLE as exc:
+                record.reason = f"its result cannot be read: {problem(exc)}"
+        return record
+
+
+def _wake_of(job: JobRecord) -> int | None:
+    """When a job wants to be looked at: at its slot, or when a run of it waits for that."""
+    times = [] if job.wake_at is None else [job.wake_at]
+    for run in job.live:
+        if run.status is RETRYING:
+            times.append(run.ready_at)
+        elif run.status is DUE and (job.paused is None or run.kind is MANUAL):
+            times.append(run.due)
+        elif run.status is RUNNING:
+            continue
+    return min(times, default=None)
+
+
+def _untyped_call(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call whose function is missing, to be looked at."""
+    try:
+        call = _decode_call(text)
+        args, kwargs = call.get("a", ()), call.get("k", {})
+    except _UNREADABLE:
+        return (), {}
+    return (tuple(args), kwargs) if isinstance(args, list | tuple) and isinstance(kwargs, dict) else ((), {})

@@ -1,0 +1,213 @@
+"""The half of the actor that callers wait in: for runs, for jobs, and until nothing is left to do."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, final
+
+import attrs
+import trio
+
+from ._errors import SchedulerClosedError, StoreError
+from ._failures import Failures
+from ._journal import Journal
+from ._ledger import Ledger
+from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
+from ._requests import StoredRequest
+from ._runner import Attempt
+from .stores import Wants
+
+T = TypeVar("T")
+
+
+@final
+@attrs.define(eq=False)
+class _NextRun:
+    """Somebody waits for the next run of a job to start."""
+
+    event: trio.Event = attrs.field(factory=lambda: trio.Event())
+    run: RunRecord | None = None
+
+
+class Waits:
+    """Who waits, and for what; each is woken when that is durable, and by the end."""
+
+    ledger: Ledger
+    journal: Journal | None
+    failures: Failures
+    attempts: dict[int, Attempt]
+    is_stopped: bool
+    _armed: float
+
+    def __init__(self) -> None:
+        self._run_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
+        self._job_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
+        self._next_waiters: defaultdict[int, _NextRun] = defaultdict(_NextRun)
+        self._changed = trio.Event()
+        self._watchers = 0
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    # --- what wakes them ------------------------------------------------------------------------------------------
+
+    def _run_started(self, run: RunRecord) -> None:
+        if run.job.id in self._next_waiters:
+            waiter = self._next_waiters.pop(run.job.id)
+            waiter.run = run
+            waiter.event.set()
+
+    def _run_ended(self, run: RunRecord) -> None:
+        self.ledger.awaited_runs.discard(run.id)
+        if run.id in self._run_waiters:
+            self._run_waiters.pop(run.id).set()
+
+    def _job_over(self, job: JobRecord) -> None:
+        self.ledger.awaited_jobs.discard(job.id)
+        if job.id in self._job_waiters:
+            self._job_waiters.pop(job.id).set()
+        if job.id in self._next_waiters:
+            self._next_waiters.pop(job.id).event.set()
+
+    # --- what they do ---------------------------------------------------------------------------------------------
+
+    async def run_over(self, run: RunRecord) -> None:
+        """Wait until a run has ended and cleaned up; checkpoints."""
+        if run.is_over:
+            await self._durable()
+        while not run.is_over:
+            self._check_goes_on()
+            self.ledger.awaited_runs.add(run.id)
+            await self._run_waiters[run.id].wait()
+
+    async def all_over(self, runs: Iterable[RunRecord]) -> None:
+        """Wait until each of these has ended; no checkpoint if there is none."""
+        for run in runs:
+            await self.run_over(run)
+
+    async def job_over(self, job: JobRecord) -> None:
+        """Wait until a job is over; checkpoints."""
+        if job.is_over:
+            await self._durable()
+        while not job.is_over:
+            self._check_goes_on()
+            self.ledger.awaited_jobs.add(job.id)
+            await self._job_waiters[job.id].wait()
+
+    async def next_run(self, job: JobRecord) -> RunRecord | None:
+        """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
+        while True:
+            run = next((run for run in job.live if run.status in ACTIVE), None) or next(iter(job.live), None)
+            if run is None and not job.is_over:
+                self._check_goes_on()
+                waiter = self._next_waiters[job.id]
+                self.ledger.awaited_jobs.add(job.id)
+                await waiter.event.wait()
+                run = waiter.run
+            if run is None and not job.is_over:
+                continue  # it was woken for nothing
+            if run is None:
+                await self._durable()
+                return None
+            await self.run_over(run)
+            if run.status is not RunStatus.SKIPPED:  # it was moved to another time before it started
+                return run
+
+    async def idle(self) -> None:
+        """Wait until nothing is due, unless it is held, or running."""
+        await trio.lowlevel.checkpoint()
+        self._step()  # what has come due since the last one
+        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle() or self._is_writing()):
+            await self._change()
+
+    async def all_done(self) -> None:
+        """Wait until every job is over."""
+        await trio.lowlevel.checkpoint()
+        while self.ledger.open_jobs and not self.is_stopped:
+            await self._change()
+        await self._durable()
+
+    async def settled(self, runs: Sequence[RunRecord]) -> None:
+        """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
+        while runs := [run for run in runs if run.status in BUSY and not self.ledger.is_held(run)]:
+            await self._change()
+
+    async def quiet(self) -> None:
+        """Wait until no attempt and no error handler is at work."""
+        while self.attempts or self.failures.handlers or self._is_writing():
+            await self._change()
+
+    def _is_writing(self) -> bool:
+        """Whether the journal has something under way of which more may follow; not while its store is down."""
+        journal = self.journal
+        return journal is not None and not journal.is_down and journal.broken is None and not journal.is_quiet
+
+    async def _durable(self) -> None:
+        """Wait until what can be seen is durable; at least a checkpoint."""
+        if self.journal is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.journal.durable()
+
+    def _check_goes_on(self) -> None:
+        """Refuse to wait for what will not come any more."""
+        if self.journal is None:
+            return
+        if self.journal.broken is not None:
+            raise StoreError(f"the store is broken: {self.journal.broken}") from self.journal.broken
+        if self.is_stopped:
+            raise SchedulerClosedError(
+                "the block that opened this scheduler has been left; what is not over goes on when its store is opened "
+                "again"
+            )
+
+    async def _change(self) -> None:
+        self._watchers += 1
+        try:
+            await self._changed.wait()
+        finally:
+            self._watchers -= 1
+
+    def wake_watchers(self) -> None:
+        """Let everybody look again who waits for a change."""
+        # Spurious wake-ups are fine: each looks again.
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _wake_everybody(self) -> None:
+        for waiters in (self._run_waiters, self._job_waiters):
+            while waiters:
+                waiters.popitem()[1].set()
+        while self._next_waiters:
+            self._next_waiters.popitem()[1].event.set()
+        self.wake_watchers()
+
+    # --- what they read -------------------------------------------------------------------------------------------
+
+    async def fetch(self, wants: Wants, call: Callable[[StoredRequest[Any], int], T]) -> T:
+        """Read from the durable store, and make ``call(request, now)`` in a step when the answer is there."""
+        assert self.journal is not None
+        request: StoredRequest[T] = StoredRequest(call, ())
+        request.args = (request,)
+        await self.journal.ask(request, wants)
+        return request.unwrap()
+
+    async def history(self, job: JobRecord, limit: int) -> list[RunRecord]:
+        """The newest runs of a job, newest first; checkpoints."""
+        tables, rows = self.ledger.tables, self.ledger.rows
+        if rows is None:
+            await trio.lowlevel.checkpoint()
+            return tables.runs_of(job.id, limit)
+
+        def join(request: StoredRequest[Any], now: int) -> list[RunRecord]:
+            if tables.job(job.id) is None:
+                return []
+            runs = {run.id: run for run in tables.runs_of(job.id, limit)}
+            for row in request.answer.history.get(job.id, ()) if request.answer is not None else ():
+                if row.id not in runs and (run := rows.read_history(row, job)) is not None:
+                    runs[run.id] = run
+            return sorted(runs.values(), key=lambda run: -run.id)[:limit]
+
+        return await self.fetch(Wants(history=[(job.id, limit)]), join)
