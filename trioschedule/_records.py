@@ -114,7 +114,7 @@ TRANSITIONS: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
     RunStatus.SKIPPED: frozenset(),
 }
 
-# Of what is true of a job at one time, that which its status tells: the first of these. (One that is over is only that.)
+# Of what is true of a job that is not over its status tells the first of these.
 PRECEDENCE: Final = (
     JobStatus.CANCELLING,
     JobStatus.RUNNING,

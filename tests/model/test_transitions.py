@@ -106,13 +106,15 @@ async def deaths(folder: Path, on_interrupted: str) -> None:
                 await job.retry()
             await trio.sleep(1)
 
-    async with trio.open_nursery() as nursery:
-        async with open_scheduler(path, registry=registry, shutdown_grace=0) as scheduler:
-            await scheduler.schedule(After(seconds=0), slow_end, on_interrupted=on_interrupted)
-            await trio.sleep(1)
-            kill()
-            await go_on()
-            nursery.start_soon(killed_while_it_cleans_up)
+    async with (
+        trio.open_nursery() as nursery,
+        open_scheduler(path, registry=registry, shutdown_grace=0) as scheduler,
+    ):
+        await scheduler.schedule(After(seconds=0), slow_end, on_interrupted=on_interrupted)
+        await trio.sleep(1)
+        kill()
+        await go_on()
+        nursery.start_soon(killed_while_it_cleans_up)
     await go_on()
 
 
