@@ -65,6 +65,10 @@ class Steps(Protocol):
     def wake_watchers(self) -> None: ...
 
 
+def _not_now(raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
 @final
 class Journal:
     """What stands between the actor and a durable store."""
@@ -90,6 +94,8 @@ class Journal:
         self._work = trio.Event()
         self._progress = trio.Event()
         self._hurry = trio.Event()
+        # Tasks that wait for a generation, in the order of these; an exchange is not long, so they are not cancelled.
+        self._parked: deque[tuple[int, trio.lowlevel.Task]] = deque()
         self._next_prune = clock.now()
         self._random = random.Random()  # noqa: S311 - spreads delays, guards nothing
 
@@ -198,8 +204,8 @@ class Journal:
             if self.is_down:
                 await self._progress.wait()
             else:
-                with trio.CancelScope(shield=True):
-                    await self._progress.wait()
+                self._parked.append((target, trio.lowlevel.current_task()))
+                await trio.lowlevel.wait_task_rescheduled(_not_now)
         self._check()
 
     def _check(self) -> None:
@@ -338,6 +344,9 @@ class Journal:
         self._steps.give_up(error)
 
     def _tell_progress(self) -> None:
+        parked = self._parked
+        while parked and (parked[0][0] <= self._committed or self.is_down or self.broken is not None):
+            trio.lowlevel.reschedule(parked.popleft()[1])
         self._progress.set()
         self._progress = trio.Event()
         self._steps.wake_watchers()

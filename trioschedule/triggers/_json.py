@@ -108,7 +108,8 @@ def to_json(trigger: Trigger, *, name_of: NameOf | None = None) -> dict[str, Any
     """
     check_trigger(trigger)
     data = _write(trigger, "trigger", 1, name_of)
-    _Reader().count(data)
+    if any(isinstance(value, (dict, list)) for value in data.values()):
+        _Reader().count(data)
     return data
 
 
