@@ -135,7 +135,10 @@ def _write_parts(
         field = positional.lstrip("*")
         given[field] = list(args) if positional.startswith("*") else args[index]
     given |= options
-    written = {field: _write_value(value, f"{path}.{field}", depth, name_of) for field, value in given.items()}
+    written = {
+        field: value if type(value) is str else _write_value(value, f"{path}.{field}", depth, name_of)
+        for field, value in given.items()
+    }
     return {"type": name, "v": VERSION, **written}
 
 
