@@ -28,9 +28,9 @@ from ._errors import StoreError
 from ._failures import Failures
 from ._journal import Journal
 from ._ledger import Effect, Ledger
+from ._mail import Request, StoredRequest
 from ._records import RUNNING, JobRecord, RunRecord, Selection
 from ._recovery import stop_broken
-from ._requests import Request, StoredRequest
 from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
 from ._subscribers import Subscriber
