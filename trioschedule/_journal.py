@@ -214,6 +214,7 @@ class Journal:
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Exchange whenever there is something to write or to fetch; ends after `close`, and not before."""
         with trio.CancelScope(shield=True):
@@ -306,7 +307,7 @@ class Journal:
         self._steps.perform(held)
         tables = self.tables
         tables.forget(answer.pruned)
-        jobs = [tables.install(row) for row in answer.jobs]
+        jobs = tables.install(answer.jobs)
         if is_fetched:
             self._fetching = False
             jobs += tables.arrive(answer.due)

@@ -101,10 +101,8 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
         finally:
             if not found:
                 await store.close()  # noqa: ASYNC102 - it only lets go
-    active = [tables.install(row) for row in opened.active]
-    declared = [tables.install(row) for row in opened.declared]
-    for row in answer.jobs:
-        tables.install(row)
+    active, declared = tables.install(opened.active), tables.install(opened.declared)
+    tables.install(answer.jobs)
     return Found(store, tables, rows, opened, active, declared, number)
 
 

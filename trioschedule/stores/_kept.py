@@ -311,13 +311,18 @@ class KeptTables(Tables):
             self._adopt(job)
         return job
 
-    def install(self, row: JobRow) -> JobRecord:
-        """The record of a row: that in memory, which is newer, or a new one."""
-        job = self.job(row.id)
-        if job is None:
-            job = self._rows.read(row)
-            self._adopt(job)
-        return job
+    def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
+        """The records of rows: those in memory, which are newer, or new ones; none of what was removed meanwhile."""
+        jobs: list[JobRecord] = []
+        for row in rows:
+            if row.id in self._removed:
+                continue
+            job = self.job(row.id)
+            if job is None:
+                job = self._rows.read(row)
+                self._adopt(job)
+            jobs.append(job)
+        return jobs
 
     def _adopt(self, job: JobRecord) -> None:
         stored = job.stored
@@ -332,7 +337,7 @@ class KeptTables(Tables):
 
     def arrive(self, rows: Collection[JobRow]) -> list[JobRecord]:
         """Take in the next chunk of those that are due soon, and move the frontier behind it."""
-        jobs = [self.install(row) for row in rows]
+        jobs = self.install(rows)
         last = rows[-1] if isinstance(rows, list) and rows else None
         if len(rows) < CHUNK or last is None or last.wake_at is None:
             self.frontier = None
@@ -385,10 +390,12 @@ class KeptTables(Tables):
     def forget(self, job_ids: Iterable[int]) -> None:
         """These are no longer in the store."""
         for job_id in job_ids:
-            job = self._jobs.get(job_id)
-            if job is not None:
+            job = self._dirty.get(job_id)
+            if job is not None and job.stored is not None:
+                job.stored.is_new = True  # it was opened again while that was under way: it is written anew
+                continue
+            if (job := self._jobs.get(job_id)) is not None:
                 super().remove_job(job)
-                self._dirty.pop(job_id, None)
             self._resting.pop(job_id, None)
 
     def prune(self, now: int, age: int, count: int, /) -> None:
