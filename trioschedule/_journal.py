@@ -86,6 +86,7 @@ class Journal:
         self._waiting: deque[tuple[Any, Needs, Any]] = deque()
         self._fetching = False
         self._in_flight = False
+        self._trouble = ""
         self._closing = False
         self._closed = False
         # Steps belong to the generation in which their changes are written.
@@ -122,6 +123,11 @@ class Journal:
             elif at > now and (wake is None or at < wake):
                 return at
         return wake
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store takes nothing just now."""
+        return self._trouble if self.is_down or self.broken is not None else None
 
     @property
     def is_quiet(self) -> bool:
@@ -330,6 +336,7 @@ class Journal:
             tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
 
     def _failed(self, error: StoreError) -> None:
+        self._trouble = str(error)
         if error.rows:
             self.tables.set_aside(error.rows)
             logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
