@@ -341,9 +341,11 @@ class Ledger:
         if run.status not in ACTIVE or run.attempt != attempt:
             return
         if self.rows is not None:
-            if not run.cancel_requested and was_cut_short(run, ending):
-                self._hand_back(run, now)
-                return
+            if not run.cancel_requested:
+                if was_cut_short(run, ending):
+                    self._hand_back(run, now)
+                    return
+                run.status = RUNNING  # if it was recalled, that came too late
             if ending is RETURNED and value is not None and type(value) not in _ANSWERS:
                 try:
                     self.rows.check_result(run.fn, value)

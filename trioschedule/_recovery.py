@@ -44,6 +44,7 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
     for name in groups:
         for job in list(ledger.tables.select(Selection(group=name))):
             if job.options.group == name:
+                job.is_left = True
                 why = f"the process of group {name!r} ended"
                 steering.cancel(ledger, job, now, running=None, grace=0, origin=None, reason=why)
         ledger.tables.leave_group(name)

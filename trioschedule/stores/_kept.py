@@ -152,6 +152,12 @@ class KeptTables(Tables):
         super().requeue(run, options)
         self._dirty[run.job.id] = run.job
 
+    def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
+        runs = super().claim(limit_of, groups, most)
+        for run in runs:
+            self._dirty[run.job.id] = run.job
+        return runs
+
     def keep_queue(self, name: str, *, paused: bool, limit: int | None, configured: int | None) -> None:
         self._queues[name] = QueueRow(name, paused, limit, configured)
 
