@@ -244,8 +244,9 @@ class _Call:
                 await wait()
         return not scope.cancelled_caught
 
-    def now(self) -> str:
-        return self.scheduler.now().isoformat()
+    def clock(self) -> dict[str, Any]:
+        now = self.scheduler.now()
+        return {"now": now.isoformat(), "tz": now.timezone_name}
 
 
 async def _each(things: Sequence[Any], call: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -267,26 +268,26 @@ async def _changes(jobs: Sequence[Job[Any]], changed: int, **facts: Any) -> dict
 async def _ls(call: _Call) -> dict[str, Any]:
     jobs = await call.query(over=call.args.get("all", False)).list()
     newest = jobs[-call.args.get("limit", LISTED) :]
-    return {"now": call.now(), "total": len(jobs), "jobs": await _each(newest, job_view)}
+    return {**call.clock(), "total": len(jobs), "jobs": await _each(newest, job_view)}
 
 
 async def _show(call: _Call) -> dict[str, Any]:
     job = await call.one()
     why = explanation_view(await job.explain())
     runs = [run_view(run) for run in await job.runs(SHOWN_RUNS)]
-    return {"now": call.now(), "job": job_details(job), "why": why, "runs": runs}
+    return {**call.clock(), "job": job_details(job), "why": why, "runs": runs}
 
 
 async def _runs(call: _Call) -> dict[str, Any]:
     job = await call.one()
     found = await job.runs(call.args.get("limit", LISTED))
     runs = await _each(found, lambda run: run_view(run, listed=True))
-    return {"now": call.now(), "job": job_view(job), "runs": runs}
+    return {**call.clock(), "job": job_view(job), "runs": runs}
 
 
 async def _why(call: _Call) -> dict[str, Any]:
     job = await call.one()
-    return {"now": call.now(), "job": job_view(job), "why": explanation_view(await job.explain())}
+    return {**call.clock(), "job": job_view(job), "why": explanation_view(await job.explain())}
 
 
 async def _cancel(call: _Call) -> dict[str, Any]:
