@@ -76,7 +76,7 @@ class Actor(Waits):
         self.ledger = ledger
         self.journal = journal
         # With a durable store, a scheduler without queues only steers: it decides about no slot.
-        self._only_steers = journal is not None and ledger.served == frozenset()
+        self.only_steers: bool = journal is not None and ledger.served == frozenset()
         self.clock: WallClock = clock
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
@@ -250,7 +250,7 @@ class Actor(Waits):
 
     def _may_advance(self, journal: Journal) -> bool:
         """Whether slots are decided and runs are started: not while the store is down, nor at the end."""
-        return not (journal.is_down or self.ledger.closed or self._only_steers or journal.broken is not None)
+        return not (journal.is_down or self.ledger.closed or self.only_steers or journal.broken is not None)
 
     async def journal_settled(self) -> None:
         """Wait until what was found at the start is decided and durable.
@@ -288,7 +288,7 @@ class Actor(Waits):
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None:
         """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
-        if not self._only_steers:
+        if not self.only_steers:
             self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
@@ -384,6 +384,13 @@ class Actor(Waits):
         with self._shielded(), channel:
             async for command in channel:
                 execute(command)
+
+    async def run_control(
+        self, serve: Callable[..., Awaitable[None]], *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Let somebody outside of this process steer the scheduler, until its end."""
+        with self._shielded():
+            await serve(task_status=task_status)
 
     def _shielded(self) -> trio.CancelScope:
         """The actor outlives what cancels the runs: it takes their reports and answers everybody."""

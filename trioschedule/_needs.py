@@ -79,8 +79,8 @@ class Needs:
         if not self._tables.knows_live(name):
             self._want(_NAME, name)
         _, _, number = name.rpartition("-")
-        if number.isdecimal() and len(number) < 19 and not self._tables.knows(int(number)):
-            self._want(_ID, int(number))  # it may be the default name of that job
+        if number.isdecimal() and len(number) < 19 and self._tables.job(int(number)) is None:
+            self._want(_ID, int(number))  # it may be the default name of that job, which is looked for among those here
 
     def _holder(self, key: Any) -> None:
         if not self._tables.knows_key(key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -60,6 +60,12 @@ class Found:
     active: list[JobRecord]
     declared: list[JobRecord]
     seed: object
+
+    @property
+    def path(self) -> Path | None:
+        """Of the file, if it is one: its control socket lies beside it."""
+        path = getattr(self.store, "path", None)
+        return Path(path) if isinstance(path, str) else None
 
     def journal(self, clock: WallClock, retention: Retention) -> Journal:
         return Journal(self.store, self.tables, clock, retention)

@@ -67,7 +67,7 @@ def job_details(job: Job[Any]) -> dict[str, Any]:
     return {
         **job_view(job),
         "created_at": _iso(job.created_at),
-        "function": _function(job.function),
+        "function": _function(job),
         "call": call_text(job),
         "args": [data(value) for value in job.args[:_MOST_NAMED]],
         "kwargs": {_cut(name): data(value) for name, value in _some(job.kwargs)},
@@ -142,7 +142,12 @@ def _result(run: Run[Any]) -> Any:
         return None
 
 
-def _function(fn: Any) -> str:
+def _function(job: Job[Any]) -> str:
+    """Its registered name, if it is kept by that; else where it is."""
+    stored = job._record.stored
+    if stored is not None:
+        return _cut(stored.function)
+    fn = job.function
     name = getattr(fn, "__qualname__", None) or function_name(fn)
     module = getattr(fn, "__module__", None)
     return _cut(f"{module}.{name}" if module else str(name))

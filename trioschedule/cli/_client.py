@@ -11,8 +11,9 @@ from typing import Any, Final, final
 import attrs
 import trio
 
-from .. import Scheduler, StoreError, TrioscheduleError
+from .. import Scheduler, StoreError, TrioscheduleError, open_scheduler
 from .._control import control_socket, execute_control
+from ..stores import SQLiteStore
 from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError
 
 PATIENCE: Final = 30.0  # seconds for a reply that waits for nothing
@@ -151,6 +152,5 @@ async def open_file(path: Path) -> AsyncIterator[Scheduler]:
     Raises:
         StoreError: the file cannot be opened; it is in use, or is no database of trioschedule.
     """
-    await trio.lowlevel.checkpoint()
-    raise NotImplementedError(path)
-    yield  # type: ignore[unreachable]
+    async with open_scheduler(SQLiteStore(path), queues={}) as scheduler:
+        yield scheduler
