@@ -385,7 +385,7 @@ class Actor(Waits):
             async for command in channel:
                 execute(command)
 
-    async def run_control(
+    async def run_control(  # noqa: ASYNC114, ASYNC128 - handed on
         self, serve: Callable[..., Awaitable[None]], *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Let somebody outside of this process steer the scheduler, until its end."""

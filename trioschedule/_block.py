@@ -126,7 +126,8 @@ class Block(Generic[S]):
         except trio.Cancelled:  # noqa: ASYNC103 - by itself where groups are not strict; as one of a group
             return False, []  # noqa: ASYNC104
         finally:
-            if (error := await self._actor.close_journal()) is not None:
+            error = await self._actor.close_journal()  # noqa: ASYNC102 - it is shielded, and bounded
+            if error is not None:
                 self._actor.failures.block.failures.append(error)
             self._actor.stop()
             self._send.close()
