@@ -67,7 +67,8 @@ class Block(Generic[S]):
             if found is None:
                 actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
             else:
-                found.settle(actor, declared)
+                # Without a registry it cannot tell what is gone from the code: it only steers.
+                found.settle(actor, None if self._registry is None else declared)
                 await actor.journal_settled()
         except Exception as exc:
             await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
