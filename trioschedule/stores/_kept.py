@@ -21,7 +21,7 @@ from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
 from ._base import Changes, Due, JobDefinition, JobRow, JobState, Opened, Prune, QueueRow, RunRow
-from ._tables import Tables
+from ._tables import _SLACK, Tables
 
 # Jobs are fetched so long before their time, and so many at once.
 LOOK_AHEAD_US: Final = US
@@ -376,6 +376,8 @@ class KeptTables(Tables):
             if job is not None and self._may_rest(job):
                 self._let_rest(job)
         self._guests = stay
+        if len(self._timers) > 3 * self._timed + _SLACK:
+            self._sweep()
 
     def _may_rest(self, job: JobRecord) -> bool:
         if job.live or job.follows:
