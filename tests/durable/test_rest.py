@@ -338,7 +338,7 @@ async def test_memory_does_not_grow_with_far_jobs(place, world, autojump_clock, 
         sizes = {
             name: len(value)
             for name, value in vars(tables).items()
-            if hasattr(value, "__len__") and name not in ("_timers", "_rows")
+            if hasattr(value, "__len__") and name not in ("_timers")
         }
         assert max(sizes.values()) <= 200, sizes
         assert len(tables._timers) < 3 * 200 + 1200
