@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any, Final, Protocol, TypeVar, final
@@ -90,6 +90,8 @@ class Actor(Waits):
         self.is_serving: bool = False
         self._was_asked = False
         self._clock_step: Request[None] | None = None
+        # So many times the clock was set and jobs at rest have not followed yet.
+        self._unfollowed = 0
         self._thread = threading.get_ident()
         # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
         self._context = outside(contextvars.copy_context())
@@ -249,8 +251,12 @@ class Actor(Waits):
         return [one for one in effects if one[0] is Effect.CANCEL]
 
     def _may_advance(self, journal: Journal) -> bool:
-        """Whether slots are decided and runs are started: not while the store is down, nor at the end."""
-        return not (journal.is_down or self.ledger.closed or self.only_steers or journal.broken is not None)
+        """Whether slots are decided and runs are started: not while the store is down, nor at the end.
+
+        Nor before all jobs have followed the clock: those that have not are in the wrong place.
+        """
+        is_held = journal.is_down or self.ledger.closed or self.only_steers or self._unfollowed > 0
+        return not is_held and journal.broken is None
 
     async def journal_settled(self) -> None:
         """Wait until what was found at the start is decided and durable.
@@ -376,8 +382,13 @@ class Actor(Waits):
         self._was_asked = True
         known, newest = self.ledger.tables.in_memory()
         self._step()
-        if self.journal is not None and self.journal.tables.frontier is not None:
-            self.submit_about(Selection(), step_clock_at_rest, self.ledger, delta, known, newest)
+        if self.journal is not None:
+            self._unfollowed += 1
+            self.submit_about(Selection(), self._step_clock_at_rest, delta, known, newest)
+
+    def _step_clock_at_rest(self, delta: int, known: Collection[int], newest: int, now: int) -> None:
+        self._unfollowed -= 1
+        step_clock_at_rest(self.ledger, delta, known, newest, now)
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
         """Carry commands from the channel into the mailbox, in order."""

@@ -68,6 +68,7 @@ class Block(Generic[S]):
             if found is None:
                 actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
             else:
+                # Without a registry it cannot tell what is gone from the code: it only steers.
                 found.settle(actor, None if self._registry is None or actor.only_steers else declared)
                 await actor.journal_settled()
         except Exception as exc:

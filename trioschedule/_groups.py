@@ -184,7 +184,10 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
             ledger.tables.leave_group(self.name)
-            for job in ledger.tables.members(self.name):
+            members = ledger.tables.members(self.name)
+            if actor.journal is not None:
+                members += [job._record for job in await self.jobs().list()]  # those at rest
+            for job in members:
                 job.is_left = True
                 ledger.tables.touch(job)
             await self.jobs().cancel()
