@@ -1,16 +1,20 @@
 """Draw the pictures of the documentation: ``python docs/pictures.py``. A test checks that they are up to date.
 
-Each is a simulation, so that they show what a scheduler does. ``timeline.svg`` alone is drawn by hand: it shows single
-attempts and cleanup, which a simulation does not tell.
+Each is a simulation, so that they show what a scheduler does, or, in ``states.py``, made from the tables of the code.
+``timeline.svg`` alone is drawn by hand: it shows single attempts and cleanup, which a simulation does not tell.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from trioschedule import Cron, Daily, Every, JobSpec, Misfire, Overlap, Trigger
 from trioschedule.cli import main
 from trioschedule.testing import simulate
+
+sys.path.insert(0, str(Path(__file__).parent))
+from states import life_of_a_job, life_of_a_run
 
 FOLDER = Path(__file__).parent / "_static"
 BERLIN = "Europe/Berlin"
@@ -52,7 +56,7 @@ def daylight_saving() -> str:
 
 
 def draw(folder: Path) -> None:
-    for make in (overlap, misfire, daylight_saving):
+    for make in (overlap, misfire, daylight_saving, life_of_a_run, life_of_a_job):
         (folder / f"{make.__name__.replace('_', '-')}.svg").write_text(make(), encoding="utf-8", newline="\n")
     given = ["next", "30 2 * * *", "--tz", BERLIN, "--from", "2027-03-26", "--svg", str(folder / "next.svg")]
     if main(given):

@@ -95,6 +95,36 @@ LIVE = ACTIVE | {DUE, RETRYING}
 # What keeps a scheduler from being idle: a run that waits for its next attempt does not.
 BUSY = ACTIVE | {DUE}
 
+# How a run begins, and what may follow on what. Nothing reads it: the tests hold every change of status against it, and
+# the picture of the documentation is drawn from it.
+FIRST: Final = frozenset({DUE, RUNNING, RunStatus.SKIPPED})
+TRANSITIONS: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
+    DUE: frozenset({RUNNING, RETRYING, RunStatus.CANCELLED, RunStatus.SKIPPED}),
+    RUNNING: frozenset(
+        {SUCCEEDED, FAILED, TIMED_OUT, RunStatus.CANCELLED, RunStatus.INTERRUPTED, RETRYING, CANCELLING, DUE}
+    ),
+    RETRYING: frozenset({DUE, RunStatus.CANCELLED, RunStatus.SKIPPED}),
+    CANCELLING: frozenset({RunStatus.CANCELLED, RunStatus.INTERRUPTED, DUE}),
+    # Over, until somebody wants it again.
+    SUCCEEDED: frozenset({DUE}),
+    FAILED: frozenset({DUE}),
+    TIMED_OUT: frozenset({DUE}),
+    RunStatus.CANCELLED: frozenset({DUE}),
+    RunStatus.INTERRUPTED: frozenset({DUE}),
+    RunStatus.SKIPPED: frozenset(),
+}
+
+# Of what is true of a job that is not over its status tells the first of these.
+PRECEDENCE: Final = (
+    JobStatus.CANCELLING,
+    JobStatus.RUNNING,
+    JobStatus.PAUSED,
+    JobStatus.RETRYING,
+    JobStatus.DUE,
+    JobStatus.SCHEDULED,
+    JobStatus.WAITING,
+)
+
 
 @final
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 import trioschedule
+from tests.transitions import unknown, watched
 from tests.vault import open_durably
 from trioschedule import Scheduler
 
@@ -22,6 +23,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("memory_only"):
         kinds = ["memory"]
     metafunc.parametrize("store_kind", kinds, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _statuses() -> Iterator[None]:
+    """No run makes a step that the table of the code does not have."""
+    with watched() as seen:
+        yield
+    assert unknown(seen) == []
 
 
 @pytest.fixture(autouse=True)
