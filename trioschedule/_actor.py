@@ -117,6 +117,7 @@ class Actor(Waits):
             Effect.EVENT: self._broadcast,
         }
         if journal is not None:
+            journal.tables.handle = ledger.handle
             journal.serve(self)
 
     def _watch_failures(self, on_error: ErrorHandler | None, nursery: trio.Nursery) -> Failures:

@@ -184,10 +184,9 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
             ledger.tables.leave_group(self.name)
-            members = ledger.tables.members(self.name)
             if actor.journal is not None:
-                members += [job._record for job in await self.jobs().list()]  # those at rest
-            for job in members:
+                ledger.groups_left[self.name] = ledger.tables.in_memory()[1]
+            for job in ledger.tables.members(self.name):
                 job.is_left = True
                 ledger.tables.touch(job)
             await self.jobs().cancel()

@@ -115,6 +115,9 @@ class Ledger:
         self.configured: dict[str, int | None] = dict(queues or {})
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
+        # With a durable store, of each group that was left the newest job of then: those of it that are at rest and
+        # over are not looked for.
+        self.groups_left: dict[str, int] = {}
         self.handle: Callable[[JobRecord], Any] = handle
         self.closed: bool = False
         self.listening: bool = False

@@ -60,7 +60,7 @@ class Needs:
             case commands.Update(target, changes):
                 for job in self._target(target):
                     self._key(job)
-                    if (key := key_after(self._tables.rows, job, changes)) is not None:
+                    if (key := key_after(self._tables.rows, job, changes, self._tables.handle)) is not None:
                         self._holder(key)
             case commands.PauseQueue() | commands.ResumeQueue() | commands.ScaleQueue():
                 pass

@@ -104,12 +104,14 @@ def _changed_call(
     return fn, args, kwargs
 
 
-def key_after(rows: Storing, job: JobRecord, changes: Any) -> Hashable | None:
-    """The unique key that a mapping of changes would give a job of a durable store; None: none, or it is refused."""
+def key_after(rows: Storing, job: JobRecord, changes: Any, handle: Callable[[JobRecord], Any]) -> Hashable | None:
+    """The unique key that changes would give a job of a durable store; None: none, or they are refused."""
     unique = job.options.unique
-    if unique is None or not isinstance(changes, Mapping):
+    if unique is None:
         return None
     try:
+        if callable(changes):  # it is called again in the step
+            changes = changes(handle(job))
         fn, args, kwargs = _changed_call(job, changes)
         options = attrs.evolve(job.options, **{name: changes[name] for name in changes.keys() & _OPTIONS})
         stored = job.stored if fn is job.fn and args is job.args else rows.prepare(fn, args, kwargs)[0]

@@ -266,7 +266,6 @@ async def test_a_group_that_is_left_cancels_those_at_rest(world, autojump_clock)
             await scheduler.jobs(status="cancelled", group="g").retry()
 
 
-@pytest.mark.xfail(strict=True, reason="of a group that is left only those in memory and those not over are marked")
 async def test_what_was_over_when_its_group_was_left_cannot_be_opened_again(world, autojump_clock):
     async with world.life() as scheduler:
         async with scheduler.open_group("g") as group:

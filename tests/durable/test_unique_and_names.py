@@ -134,7 +134,6 @@ async def test_a_key_that_was_let_go_of_by_an_update_is_free(world, autojump_clo
     await later(first, second)
 
 
-@pytest.mark.xfail(strict=True, reason="what a callable gives is known in the step only, when nothing is fetched")
 async def test_a_callable_cannot_give_a_key_that_is_taken_at_rest(world, autojump_clock):
     by_args = Unique(by=("function", "args"))
     async with world.life() as scheduler:

@@ -80,6 +80,8 @@ class KeptTables(Tables):
         self._removed: set[int] = set()
         self._guests: set[int] = set()
         self._queues: dict[str, QueueRow] = {}
+        # How a job is shown to what users give; set by the scheduler.
+        self.handle: Callable[[JobRecord], Any] = lambda job: job
         self._groups_opened: dict[str, None] = {}
         self._groups_left: dict[str, None] = {}
 
