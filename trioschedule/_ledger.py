@@ -109,15 +109,11 @@ class Ledger:
         self.seed: object = seed
         self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
         # Without `queues` every queue is served (None); with it those named and "default"; with {} none at all.
-        self.served: frozenset[str] | None = (
-            None if queues is None else frozenset({*queues, "default"} if queues else ())
-        )
+        self.served: frozenset[str] | None = None if queues is None else _served(queues)
         self.configured: dict[str, int | None] = dict(queues or {})
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
-        # With a durable store, of each group that was left the newest job of then: those of it that are at rest and
-        # over are not looked for.
-        self.groups_left: dict[str, int] = {}
+        self.groups_left: dict[str, int] = {}  # with a durable store: the newest job of then
         self.handle: Callable[[JobRecord], Any] = handle
         self.closed: bool = False
         self.listening: bool = False
@@ -126,8 +122,7 @@ class Ledger:
         # Ids of those whose end somebody waits for. Of others it is no effect: nobody would do anything.
         self.awaited_runs: set[int] = set()
         self.awaited_jobs: set[int] = set()
-        # Jobs that are not over.
-        self.open_jobs: int = 0
+        self.open_jobs: int = 0  # that are not over
         # Whether nobody waits for a place, so that a run without rules for its place may go ahead.
         self._is_free = False
         self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
@@ -497,6 +492,10 @@ class Ledger:
     def prune(self, now: int) -> None:
         """Forget what is older, or more, than the retention says."""
         self.tables.prune(now, self._keep_us, self._keep_count)
+
+
+def _served(queues: Mapping[str, int | None]) -> frozenset[str]:
+    return frozenset({*queues, "default"} if queues else ())
 
 
 def _unstarted(job: JobRecord) -> int:
