@@ -109,7 +109,9 @@ class Ledger:
         self.seed: object = seed
         self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
         # Without `queues` every queue is served (None); with it those named and "default"; with {} none at all.
-        self.served: frozenset[str] | None = None if queues is None else _served(queues)
+        self.served: frozenset[str] | None = None
+        if queues is not None:
+            self.served = frozenset({*queues, "default"} if queues else ())
         self.configured: dict[str, int | None] = dict(queues or {})
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
@@ -347,7 +349,7 @@ class Ledger:
             if ending is RETURNED and value is not None and type(value) not in _ANSWERS:
                 try:
                     self.rows.check_result(run.fn, value)
-                except Exception as exc:  # noqa: BLE001 - a result that cannot be kept is an error of the run
+                except Exception as exc:  # noqa: BLE001 - it would be lost silently
                     ending, value, error = Ending.RAISED, None, exc
         if ending is RETURNED and run.status is RUNNING and type(value) not in _ANSWERS:
             # What `conclude` says of a plain return, without asking: it is what happens nearly always.
@@ -492,10 +494,6 @@ class Ledger:
     def prune(self, now: int) -> None:
         """Forget what is older, or more, than the retention says."""
         self.tables.prune(now, self._keep_us, self._keep_count)
-
-
-def _served(queues: Mapping[str, int | None]) -> frozenset[str]:
-    return frozenset({*queues, "default"} if queues else ())
 
 
 def _unstarted(job: JobRecord) -> int:
