@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any, Final, Protocol, TypeVar, final
@@ -28,9 +28,9 @@ from ._errors import StoreError
 from ._failures import Failures
 from ._journal import Journal
 from ._ledger import Effect, Ledger
+from ._mail import Request, StoredRequest
 from ._records import RUNNING, JobRecord, RunRecord, Selection
 from ._recovery import stop_broken
-from ._requests import Request, StoredRequest
 from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
 from ._subscribers import Subscriber
@@ -76,7 +76,7 @@ class Actor(Waits):
         self.ledger = ledger
         self.journal = journal
         # With a durable store, a scheduler without queues only steers: it decides about no slot.
-        self._only_steers = journal is not None and ledger.served == frozenset()
+        self.only_steers: bool = journal is not None and ledger.served == frozenset()
         self.clock: WallClock = clock
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
@@ -90,6 +90,8 @@ class Actor(Waits):
         self.is_serving: bool = False
         self._was_asked = False
         self._clock_step: Request[None] | None = None
+        # So many times the clock was set and jobs at rest have not followed yet.
+        self._unfollowed = 0
         self._thread = threading.get_ident()
         # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
         self._context = outside(contextvars.copy_context())
@@ -115,6 +117,7 @@ class Actor(Waits):
             Effect.EVENT: self._broadcast,
         }
         if journal is not None:
+            journal.tables.handle = ledger.handle
             journal.serve(self)
 
     def _watch_failures(self, on_error: ErrorHandler | None, nursery: trio.Nursery) -> Failures:
@@ -249,8 +252,12 @@ class Actor(Waits):
         return [one for one in effects if one[0] is Effect.CANCEL]
 
     def _may_advance(self, journal: Journal) -> bool:
-        """Whether slots are decided and runs are started: not while the store is down, nor at the end."""
-        return not (journal.is_down or self.ledger.closed or self._only_steers or journal.broken is not None)
+        """Whether slots are decided and runs are started: not while the store is down, nor at the end.
+
+        Nor before all jobs have followed the clock: those that have not are in the wrong place.
+        """
+        is_held = journal.is_down or self.ledger.closed or self.only_steers or self._unfollowed > 0
+        return not is_held and journal.broken is None
 
     async def journal_settled(self) -> None:
         """Wait until what was found at the start is decided and durable.
@@ -288,7 +295,7 @@ class Actor(Waits):
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None:
         """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
-        if not self._only_steers:
+        if not self.only_steers:
             self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
@@ -376,14 +383,26 @@ class Actor(Waits):
         self._was_asked = True
         known, newest = self.ledger.tables.in_memory()
         self._step()
-        if self.journal is not None and self.journal.tables.frontier is not None:
-            self.submit_about(Selection(), step_clock_at_rest, self.ledger, delta, known, newest)
+        if self.journal is not None:
+            self._unfollowed += 1
+            self.submit_about(Selection(), self._step_clock_at_rest, delta, known, newest)
+
+    def _step_clock_at_rest(self, delta: int, known: Collection[int], newest: int, now: int) -> None:
+        self._unfollowed -= 1
+        step_clock_at_rest(self.ledger, delta, known, newest, now)
 
     async def run_pump(self, channel: trio.MemoryReceiveChannel[Any], execute: Callable[[Any], None]) -> None:
         """Carry commands from the channel into the mailbox, in order."""
         with self._shielded(), channel:
             async for command in channel:
                 execute(command)
+
+    async def run_control(  # noqa: ASYNC114, ASYNC128 - handed on
+        self, serve: Callable[..., Awaitable[None]], *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Let somebody outside of this process steer the scheduler, until its end."""
+        with self._shielded():
+            await serve(task_status=task_status)
 
     def _shielded(self) -> trio.CancelScope:
         """The actor outlives what cancels the runs: it takes their reports and answers everybody."""

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, cast, final
 
 import trio
 
 from . import _steering as steering, commands, events
 from ._actor import CHANNEL_CAPACITY, Actor
+from ._control import serve_control
 from ._dispatch import declare, execute
 from ._intake import storable
 from ._ledger import Ledger
@@ -67,12 +68,16 @@ class Block(Generic[S]):
             if found is None:
                 actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
             else:
-                found.settle(actor, declared)
+                # Without a registry it cannot tell what is gone from the code: it only steers.
+                found.settle(actor, None if self._registry is None or actor.only_steers else declared)
                 await actor.journal_settled()
         except Exception as exc:
             await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
             raise
-        return self._show(actor, self._send, self._registry)
+        scheduler = self._show(actor, self._send, self._registry)
+        if found is not None and found.path is not None and not actor.clock.is_virtual:
+            await services.start(actor.run_control, partial(serve_control, cast("Any", scheduler), found.path))
+        return scheduler
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -122,7 +127,8 @@ class Block(Generic[S]):
         except trio.Cancelled:  # noqa: ASYNC103 - by itself where groups are not strict; as one of a group
             return False, []  # noqa: ASYNC104
         finally:
-            if (error := await self._actor.close_journal()) is not None:
+            error = await self._actor.close_journal()  # noqa: ASYNC102 - it is shielded, and bounded
+            if error is not None:
                 self._actor.failures.block.failures.append(error)
             self._actor.stop()
             self._send.close()

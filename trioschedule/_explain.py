@@ -23,8 +23,8 @@ SKIPS: Final = 5
 class Explanation:
     """The first thing that applies, as a `code` for programs and a `summary` for people; ``str()`` tells all.
 
-    Codes: ``closed, over, deleted, cleanup_slow, cancelling, running, queue_paused, paused, retrying, replacing,
-    group_full, queue_full, due, no_next_time, scheduled``.
+    Codes: ``closed, over, deleted, cleanup_slow, cancelling, running, store_down, queue_paused, paused, retrying,
+    replacing, group_full, queue_full, due, no_next_time, scheduled``.
     """
 
     code: str
@@ -43,9 +43,17 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(ledger: Ledger, job: JobRecord, now: int, slow: set[int], history: Sequence[RunRecord]) -> Explanation:
+def explain(
+    ledger: Ledger,
+    job: JobRecord,
+    now: int,
+    *,
+    slow: set[int],
+    history: Sequence[RunRecord],
+    trouble: str | None,
+) -> Explanation:
     """Explain a job from its row, its latest runs, its queue and its group; pure."""
-    code, summary = _why(ledger, job, now, slow)
+    code, summary = _why(ledger, job, now, slow, trouble)
     zone = zone_of(job.trigger) or ledger.tz
     due = job.next_due if job.next_due is not None and job.next_due >= now else None
     skipped = [run for run in history if run.status is RunStatus.SKIPPED][:SKIPS]
@@ -73,7 +81,7 @@ def _seconds(us: int) -> str:
     return f"{us / US:.6g} s"
 
 
-def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str, str]:
+def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int], trouble: str | None) -> tuple[str, str]:
     if job.is_over:
         return "over", f"it is over ({job.ending})" + (f": {job.reason}" if job.reason else "")
     if ledger.tables.job(job.id) is None:
@@ -97,6 +105,9 @@ def _why(ledger: Ledger, job: JobRecord, now: int, slow: set[int]) -> tuple[str,
         return "paused", f"it has been paused since {from_us(job.paused.at).isoformat()}{why}"
     if ledger.closed:
         return "closed", "the scheduler is being closed, so nothing starts"
+    waits = any(run.status is RunStatus.DUE for run in job.live) or (job.next_due is not None and job.next_due <= now)
+    if trouble is not None and waits:
+        return "store_down", f"nothing new starts until the store answers: {trouble}"
     if job.live:
         return _why_waiting(ledger, job, job.live[0], now)
     if job.next_due is None:

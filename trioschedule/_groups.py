@@ -184,6 +184,8 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
             ledger.tables.leave_group(self.name)
+            if actor.journal is not None:
+                ledger.groups_left[self.name] = ledger.tables.in_memory()[1]
             for job in ledger.tables.members(self.name):
                 job.is_left = True
                 ledger.tables.touch(job)

@@ -335,8 +335,15 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     async def explain(self) -> Explanation:
         """Why it did or did not run, and when it will."""
         actor = self._actor
-        history = await actor.history(self._record, EXPLAINED)
-        return explain(actor.ledger, self._record, actor.clock.now(), actor.slow_cleanups, history)
+        trouble = None if actor.journal is None else actor.journal.trouble
+        if trouble is None:
+            history = await actor.history(self._record, EXPLAINED)
+        else:  # what is in memory has to do
+            await trio.lowlevel.checkpoint()
+            history = actor.ledger.tables.runs_of(self.id, EXPLAINED)
+        return explain(
+            actor.ledger, self._record, actor.clock.now(), slow=actor.slow_cleanups, history=history, trouble=trouble
+        )
 
     async def refresh(self) -> Job[T_co]:
         """Ask the store for the newest state; needed only where other nodes work on it."""

@@ -189,7 +189,7 @@ def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRe
 
 def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
     """Refuse to open a job again whose name or unique key is taken meanwhile, or whose group's block has been left."""
-    if job.is_left:
+    if job.is_left or job.id <= ledger.groups_left.get(job.options.group or "", 0):
         raise SchedulerClosedError(
             f"retry(): job {job.label!r} belongs to group {job.options.group!r}, whose block has been left"
         )

@@ -65,6 +65,10 @@ class Steps(Protocol):
     def wake_watchers(self) -> None: ...
 
 
+def _not_now(raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
 @final
 class Journal:
     """What stands between the actor and a durable store."""
@@ -82,6 +86,7 @@ class Journal:
         self._waiting: deque[tuple[Any, Needs, Any]] = deque()
         self._fetching = False
         self._in_flight = False
+        self._trouble = ""
         self._closing = False
         self._closed = False
         # Steps belong to the generation in which their changes are written.
@@ -90,6 +95,8 @@ class Journal:
         self._work = trio.Event()
         self._progress = trio.Event()
         self._hurry = trio.Event()
+        # Tasks that wait for a generation, in the order of these; an exchange is not long, so they are not cancelled.
+        self._parked: deque[tuple[int, trio.lowlevel.Task]] = deque()
         self._next_prune = clock.now()
         self._random = random.Random()  # noqa: S311 - spreads delays, guards nothing
 
@@ -116,6 +123,11 @@ class Journal:
             elif at > now and (wake is None or at < wake):
                 return at
         return wake
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store takes nothing just now."""
+        return self._trouble if self.is_down or self.broken is not None else None
 
     @property
     def is_quiet(self) -> bool:
@@ -198,8 +210,8 @@ class Journal:
             if self.is_down:
                 await self._progress.wait()
             else:
-                with trio.CancelScope(shield=True):
-                    await self._progress.wait()
+                self._parked.append((target, trio.lowlevel.current_task()))
+                await trio.lowlevel.wait_task_rescheduled(_not_now)
         self._check()
 
     def _check(self) -> None:
@@ -208,6 +220,7 @@ class Journal:
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Exchange whenever there is something to write or to fetch; ends after `close`, and not before."""
         with trio.CancelScope(shield=True):
@@ -300,7 +313,7 @@ class Journal:
         self._steps.perform(held)
         tables = self.tables
         tables.forget(answer.pruned)
-        jobs = [tables.install(row) for row in answer.jobs]
+        jobs = tables.install(answer.jobs)
         if is_fetched:
             self._fetching = False
             jobs += tables.arrive(answer.due)
@@ -323,6 +336,7 @@ class Journal:
             tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
 
     def _failed(self, error: StoreError) -> None:
+        self._trouble = str(error)
         if error.rows:
             self.tables.set_aside(error.rows)
             logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
@@ -338,6 +352,9 @@ class Journal:
         self._steps.give_up(error)
 
     def _tell_progress(self) -> None:
+        parked = self._parked
+        while parked and (parked[0][0] <= self._committed or self.is_down or self.broken is not None):
+            trio.lowlevel.reschedule(parked.popleft()[1])
         self._progress.set()
         self._progress = trio.Event()
         self._steps.wake_watchers()

@@ -109,12 +109,13 @@ class Ledger:
         self.seed: object = seed
         self.queues: dict[str, QueueRules] = {name: QueueRules(limit) for name, limit in (queues or {}).items()}
         # Without `queues` every queue is served (None); with it those named and "default"; with {} none at all.
-        self.served: frozenset[str] | None = (
-            None if queues is None else frozenset({*queues, "default"} if queues else ())
-        )
+        self.served: frozenset[str] | None = None
+        if queues is not None:
+            self.served = frozenset({*queues, "default"} if queues else ())
         self.configured: dict[str, int | None] = dict(queues or {})
         self.groups: dict[str, GroupRules] = {}
         self.group_limits: dict[str, int] = {}
+        self.groups_left: dict[str, int] = {}  # with a durable store: the newest job of then
         self.handle: Callable[[JobRecord], Any] = handle
         self.closed: bool = False
         self.listening: bool = False
@@ -123,8 +124,7 @@ class Ledger:
         # Ids of those whose end somebody waits for. Of others it is no effect: nobody would do anything.
         self.awaited_runs: set[int] = set()
         self.awaited_jobs: set[int] = set()
-        # Jobs that are not over.
-        self.open_jobs: int = 0
+        self.open_jobs: int = 0  # that are not over
         # Whether nobody waits for a place, so that a run without rules for its place may go ahead.
         self._is_free = False
         self._random = random.Random(f"{seed}/backoff")  # noqa: S311 - spreads delays, guards nothing
@@ -341,13 +341,15 @@ class Ledger:
         if run.status not in ACTIVE or run.attempt != attempt:
             return
         if self.rows is not None:
-            if not run.cancel_requested and was_cut_short(run, ending):
-                self._hand_back(run, now)
-                return
+            if not run.cancel_requested:
+                if was_cut_short(run, ending):
+                    self._hand_back(run, now)
+                    return
+                run.status = RUNNING  # if it was recalled, that came too late
             if ending is RETURNED and value is not None and type(value) not in _ANSWERS:
                 try:
                     self.rows.check_result(run.fn, value)
-                except Exception as exc:  # noqa: BLE001 - a result that cannot be kept is an error of the run
+                except Exception as exc:  # noqa: BLE001 - it would be lost silently
                     ending, value, error = Ending.RAISED, None, exc
         if ending is RETURNED and run.status is RUNNING and type(value) not in _ANSWERS:
             # What `conclude` says of a plain return, without asking: it is what happens nearly always.

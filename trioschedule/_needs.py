@@ -9,6 +9,7 @@ from . import commands
 from ._identity import unique_key
 from ._records import JobRecord, Selection
 from ._spec import JobSpec
+from ._updating import key_after
 from .stores import Query, Wants
 from .stores._kept import KeptTables
 
@@ -56,9 +57,11 @@ class Needs:
             case commands.Retry(target):
                 for job in self._target(target):
                     self._reopening(job)
-            case commands.Update(target):
+            case commands.Update(target, changes):
                 for job in self._target(target):
                     self._key(job)
+                    if (key := key_after(self._tables.rows, job, changes, self._tables.handle)) is not None:
+                        self._holder(key)
             case commands.PauseQueue() | commands.ResumeQueue() | commands.ScaleQueue():
                 pass
             case commands.Cancel() | commands.Delete() | commands.Pause() | commands.Resume() | commands.RunNow():
@@ -79,8 +82,8 @@ class Needs:
         if not self._tables.knows_live(name):
             self._want(_NAME, name)
         _, _, number = name.rpartition("-")
-        if number.isdecimal() and len(number) < 19 and not self._tables.knows(int(number)):
-            self._want(_ID, int(number))  # it may be the default name of that job
+        if number.isdecimal() and len(number) < 19 and self._tables.job(int(number)) is None:
+            self._want(_ID, int(number))  # it may be the default name of that job, which is looked for among those here
 
     def _holder(self, key: Any) -> None:
         if not self._tables.knows_key(key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -61,6 +61,12 @@ class Found:
     declared: list[JobRecord]
     seed: object
 
+    @property
+    def path(self) -> Path | None:
+        """Of the file, if it is one: its control socket lies beside it."""
+        path = getattr(self.store, "path", None)
+        return Path(path) if isinstance(path, str) else None
+
     def journal(self, clock: WallClock, retention: Retention) -> Journal:
         return Journal(self.store, self.tables, clock, retention)
 
@@ -101,10 +107,8 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
         finally:
             if not found:
                 await store.close()  # noqa: ASYNC102 - it only lets go
-    active = [tables.install(row) for row in opened.active]
-    declared = [tables.install(row) for row in opened.declared]
-    for row in answer.jobs:
-        tables.install(row)
+    active, declared = tables.install(opened.active), tables.install(opened.declared)
+    tables.install(answer.jobs)
     return Found(store, tables, rows, opened, active, declared, number)
 
 

@@ -7,6 +7,7 @@ typed, and then it takes the way of what users give, so that no rule holds in on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -229,9 +230,17 @@ def trigger_to_json(trigger: Trigger, registry: Registry) -> str:
         TypeError: a calendar of users' own is part of it.
         ValueError: it is nested deeper, or has more parts, than would be read; or is too large.
     """
-    text = write(to_json(trigger, name_of=registry.name_of))
+    text = _encoder()(to_json(trigger, name_of=registry.name_of)).decode()
     _check_size(text, _MAX_TRIGGER, "trigger")
     return text
+
+
+@cache
+def _encoder() -> Callable[[Any], bytes]:
+    """Triggers are data already: text, whole numbers, lists and dictionaries, checked when they were made."""
+    import msgspec
+
+    return msgspec.json.Encoder().encode
 
 
 def trigger_from_json(text: str, registry: Registry) -> Trigger:

@@ -11,9 +11,9 @@ import trio
 from . import _steering as steering, commands
 from ._actor import Actor
 from ._handles import Changes, Job, Running, ask, job_handle
+from ._mail import StoredRequest
 from ._needs import query_of
 from ._records import Selection
-from ._requests import StoredRequest
 from ._util import NoPublicConstructor
 from .stores import Wants
 

@@ -44,6 +44,7 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
     for name in groups:
         for job in list(ledger.tables.select(Selection(group=name))):
             if job.options.group == name:
+                job.is_left = True
                 why = f"the process of group {name!r} ended"
                 steering.cancel(ledger, job, now, running=None, grace=0, origin=None, reason=why)
         ledger.tables.leave_group(name)
@@ -144,10 +145,10 @@ def _redefine(ledger: Ledger, job: JobRecord, candidate: JobRecord, differences:
     logger.info("declared job %r has changed in %s", job.label, ", ".join(differences))
     assert job.stored is not None
     assert candidate.stored is not None
-    job.fn, job.args, job.kwargs, job.options = candidate.fn, candidate.args, candidate.kwargs, candidate.options
+    job.fn, job.args, job.kwargs = candidate.fn, candidate.args, candidate.kwargs
+    ledger.tables.redefine(job, candidate.options)
     job.stored.function, job.stored.args = candidate.stored.function, candidate.stored.args
     job.stored.declared = job.stored.is_redefined = True
-    ledger.tables.touch(job)
     for run in job.live:
         if run.status is RunStatus.DUE:
             run.fn, run.args, run.kwargs = job.fn, job.args, job.kwargs

@@ -21,7 +21,6 @@ from ._records import (
     LIVE,
     MANUAL,
     RETRYING,
-    RUNNING,
     JobRecord,
     JobStatus,
     Pause,
@@ -166,6 +165,8 @@ class Rows:
         self._seed = seed
         self._texts: dict[int, tuple[Options, str]] = {}
         self._options: dict[str, Options] = {}
+        # The text of a call without arguments, which is what a recurring job often is.
+        self._empty: dict[Callable[..., Any], str] = {}
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
@@ -179,7 +180,11 @@ class Rows:
             TypeError, ValueError: typed JSON cannot carry the arguments.
         """
         name = self._registry.name_of(fn)
+        if not args and not kwargs and (known := self._empty.get(fn)) is not None:
+            return Stored(name, known), args, kwargs
         text, given, named = self._codec.encode_call(fn, args, kwargs)
+        if not args and not kwargs:
+            self._empty[fn] = text
         return Stored(name, text), given, named
 
     def define(self, job: JobRecord) -> None:
@@ -257,7 +262,7 @@ class Rows:
             None if last is None else last.id,
         )  # fmt: skip
         return JobState(
-            job.id, job.name, stored.key, until, job_status(job).value, _wake_of(job), job.finished_at,
+            job.id, job.name, stored.key, until, job_status(job)._value_, _wake_of(job), job.finished_at,
             _encode(state).decode(), _encode([self._run(run) for run in runs]).decode() if runs else "[]",
         )  # fmt: skip
 
@@ -267,7 +272,7 @@ class Rows:
             value = msgspec.Raw(self._codec.encode_result(run.fn, run.value).encode())
         errors = [_Error(one.attempt, one.at, one.message, one.traceback) for one in run.errors[-ERRORS_KEPT:]]
         return _Run(
-            run.id, run.due, run.status.value, run.ready_at, run.kind.value, run.alone, run.attempt, run.attempts,
+            run.id, run.due, run.status._value_, run.ready_at, run.kind._value_, run.alone, run.attempt, run.attempts,
             run.started_at, run.finished_at, errors, run.reason, value, run.cancel_requested, run.last_due, run.count,
             run.progress, run.interruptions, run.is_history,
         )  # fmt: skip
@@ -364,15 +369,17 @@ class Rows:
 
 def _wake_of(job: JobRecord) -> int | None:
     """When a job wants to be looked at: at its slot, or when a run of it waits for that."""
-    times = [] if job.wake_at is None else [job.wake_at]
+    wake = job.wake_at
     for run in job.live:
         if run.status is RETRYING:
-            times.append(run.ready_at)
+            at = run.ready_at
         elif run.status is DUE and (job.paused is None or run.kind is MANUAL):
-            times.append(run.due)
-        elif run.status is RUNNING:
+            at = run.due
+        else:
             continue
-    return min(times, default=None)
+        if wake is None or at < wake:
+            wake = at
+    return wake
 
 
 def _untyped_call(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:

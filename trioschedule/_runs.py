@@ -132,7 +132,7 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
         """What the function returned. Does not block.
 
         Raises:
-            JobFailedError: it failed or timed out; ``__cause__`` is the exception.
+            JobFailedError: it failed, timed out, or died with its process; ``__cause__`` is the exception.
             JobCancelledError: it was cancelled.
             JobNotCompletedError: it has not ended, or was skipped.
         """
@@ -141,7 +141,7 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
         match record.status:
             case RunStatus.SUCCEEDED:
                 return cast("T_co", record.value)
-            case RunStatus.FAILED | RunStatus.TIMED_OUT:
+            case RunStatus.FAILED | RunStatus.TIMED_OUT | RunStatus.INTERRUPTED:
                 what = record.errors[-1].message if record.errors else record.status
                 raise JobFailedError(f"{label} {record.status.replace('_', ' ')}: {what}") from record.exception
             case RunStatus.CANCELLED:

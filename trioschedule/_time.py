@@ -256,6 +256,7 @@ def _value_us(name: str, value: object) -> int:
     return int(exact)
 
 
+@lru_cache(maxsize=1024)  # a program has a few
 def format_duration(us: int) -> str:
     """The shortest plain text of a length of time, such as ``1h30m``; `duration_us` reads it back exactly."""
     parts = []

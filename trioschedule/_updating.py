@@ -73,14 +73,7 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
         options = attrs.evolve(options, retry=attrs.evolve(options.retry or Retry(), attempts=attempts))
     if "queue" in changes:
         check_queue(ledger, options.queue)
-    fn, args, kwargs = job.fn, job.args, job.kwargs
-    if "args" in changes:
-        if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
-            raise TypeError(f"args must be a tuple of arguments, not {changes['args']!r}")
-        args = tuple(changes["args"])
-    if "function" in changes:
-        fn, extra, given = unwrap(changes["function"], ())
-        args, kwargs = extra + args, given or kwargs
+    fn, args, kwargs = _changed_call(job, changes)
     check_call(fn, args, kwargs)
     check_place(options.run_in, fn)
     trigger, due, run_at = _checked_time(ledger, job, changes, now)
@@ -95,6 +88,36 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
         if rival is not None and rival is not job:
             raise DuplicateJobError(f"update: job {rival.label!r} holds the unique key that {job.label!r} would get")
     return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at, key, stored)
+
+
+def _changed_call(
+    job: JobRecord, changes: Mapping[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]:
+    fn, args, kwargs = job.fn, job.args, job.kwargs
+    if "args" in changes:
+        if isinstance(changes["args"], str) or not isinstance(changes["args"], Iterable):
+            raise TypeError(f"args must be a tuple of arguments, not {changes['args']!r}")
+        args = tuple(changes["args"])
+    if "function" in changes:
+        fn, extra, given = unwrap(changes["function"], ())
+        args, kwargs = extra + args, given or kwargs
+    return fn, args, kwargs
+
+
+def key_after(rows: Storing, job: JobRecord, changes: Any, handle: Callable[[JobRecord], Any]) -> Hashable | None:
+    """The unique key that changes would give a job of a durable store; None: none, or they are refused."""
+    unique = job.options.unique
+    if unique is None:
+        return None
+    try:
+        if callable(changes):  # it is called again in the step
+            changes = changes(handle(job))
+        fn, args, kwargs = _changed_call(job, changes)
+        options = attrs.evolve(job.options, **{name: changes[name] for name in changes.keys() & _OPTIONS})
+        stored = job.stored if fn is job.fn and args is job.args else rows.prepare(fn, args, kwargs)[0]
+        return unique_key(unique, attrs.evolve(job, options=options, stored=stored))
+    except Exception:  # noqa: BLE001 - the update itself says what is wrong with it
+        return None
 
 
 def _stored(

@@ -14,8 +14,8 @@ from ._errors import SchedulerClosedError, StoreError
 from ._failures import Failures
 from ._journal import Journal
 from ._ledger import Ledger
+from ._mail import StoredRequest
 from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
-from ._requests import StoredRequest
 from ._runner import Attempt
 from .stores import Wants
 

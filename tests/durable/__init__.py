@@ -1,0 +1,1 @@
+"""What outlives a process, or is steered from outside of it."""

@@ -25,6 +25,7 @@ from ..triggers._wall import DAY
 from ._check import Settings, findings_of, subjects_of, subjects_of_crontab
 from ._crontab import Crontab, Entry, Problem, parse, printable
 from ._ending import end_by, exit_code
+from ._jobs import register as register_jobs
 from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
 from ._options import (
     FLAG,
@@ -92,9 +93,11 @@ app = App(
         "trioschedule crontab ~/my.crontab\n"
         "trioschedule next '30 2 * * *' --tz Europe/Berlin --from 2027-03-27\n"
         "trioschedule check jobs.py:registry --strict\n"
-        "trioschedule run jobs.py:registry --for 1h"
+        "trioschedule run jobs.py:registry --for 1h\n"
+        "trioschedule ls jobs.db --sort next"
     ),
 )
+register_jobs(app)
 
 
 def run(arguments: Sequence[str]) -> int:

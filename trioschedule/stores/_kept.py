@@ -21,7 +21,7 @@ from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
 from ._base import Changes, Due, JobDefinition, JobRow, JobState, Opened, Prune, QueueRow, RunRow
-from ._tables import Tables
+from ._tables import _SLACK, Tables
 
 # Jobs are fetched so long before their time, and so many at once.
 LOOK_AHEAD_US: Final = US
@@ -66,11 +66,11 @@ class KeptTables(Tables):
 
     def __init__(self, rows: Storing, opened: Opened) -> None:
         super().__init__()
-        self._rows = rows
+        self.rows: Storing = rows
         self._job_ids, self._run_ids = count(opened.last_job_id + 1), count(opened.last_run_id + 1)
         self._last_ids = opened.last_job_id, opened.last_run_id
-        # Default names that jobs to come would have, and that were given.
-        self._reserved = frozenset(opened.numbered)
+        # Default names that jobs to come would have, and that were given to jobs that are not in memory.
+        self._reserved = set(opened.numbered)
         self.frontier: tuple[int, int] | None = _START
         self._resting: WeakValueDictionary[int, JobRecord] = WeakValueDictionary()
         # What the next exchange writes.
@@ -80,6 +80,8 @@ class KeptTables(Tables):
         self._removed: set[int] = set()
         self._guests: set[int] = set()
         self._queues: dict[str, QueueRow] = {}
+        # How a job is shown to what users give; set by the scheduler.
+        self.handle: Callable[[JobRecord], Any] = lambda job: job
         self._groups_opened: dict[str, None] = {}
         self._groups_left: dict[str, None] = {}
 
@@ -152,6 +154,12 @@ class KeptTables(Tables):
         super().requeue(run, options)
         self._dirty[run.job.id] = run.job
 
+    def claim(self, limit_of: Callable[[str], int | None], groups: Mapping[str, int], most: int, /) -> list[RunRecord]:
+        runs = super().claim(limit_of, groups, most)
+        for run in runs:
+            self._dirty[run.job.id] = run.job
+        return runs
+
     def keep_queue(self, name: str, *, paused: bool, limit: int | None, configured: int | None) -> None:
         self._queues[name] = QueueRow(name, paused, limit, configured)
 
@@ -173,7 +181,7 @@ class KeptTables(Tables):
         added: list[JobRow] = []
         defined: list[JobDefinition] = []
         changed: list[JobState] = []
-        rows = self._rows
+        rows = self.rows
         for job in self._dirty.values():
             stored = job.stored
             assert stored is not None
@@ -222,7 +230,7 @@ class KeptTables(Tables):
                 stay.append(run)
                 continue
             if not run.is_history:
-                self._history_rows[run_id] = self._rows.history(run)
+                self._history_rows[run_id] = self.rows.history(run)
                 run.is_history = True
             if run is job.last_run:
                 stay.append(run)
@@ -311,18 +319,25 @@ class KeptTables(Tables):
             self._adopt(job)
         return job
 
-    def install(self, row: JobRow) -> JobRecord:
-        """The record of a row: that in memory, which is newer, or a new one."""
-        job = self.job(row.id)
-        if job is None:
-            job = self._rows.read(row)
-            self._adopt(job)
-        return job
+    def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
+        """The records of rows: those in memory, which are newer, or new ones; none of what was removed meanwhile."""
+        jobs: list[JobRecord] = []
+        for row in rows:
+            if row.id in self._removed:
+                continue
+            job = self.job(row.id)
+            if job is None:
+                job = self.rows.read(row)
+                self._adopt(job)
+            jobs.append(job)
+        return jobs
 
     def _adopt(self, job: JobRecord) -> None:
         stored = job.stored
         assert stored is not None
         self._guests.add(job.id)
+        if job.name is not None and job.finished_at is None:
+            self._reserved.discard(job.name)
         super().add_job(job, None)
         if stored.key is not None:
             super().hold_key(job, stored.key)
@@ -332,7 +347,7 @@ class KeptTables(Tables):
 
     def arrive(self, rows: Collection[JobRow]) -> list[JobRecord]:
         """Take in the next chunk of those that are due soon, and move the frontier behind it."""
-        jobs = [self.install(row) for row in rows]
+        jobs = self.install(rows)
         last = rows[-1] if isinstance(rows, list) and rows else None
         if len(rows) < CHUNK or last is None or last.wake_at is None:
             self.frontier = None
@@ -370,6 +385,8 @@ class KeptTables(Tables):
             if job is not None and self._may_rest(job):
                 self._let_rest(job)
         self._guests = stay
+        if len(self._timers) > 3 * self._timed + _SLACK:
+            self._sweep()
 
     def _may_rest(self, job: JobRecord) -> bool:
         if job.live or job.follows:
@@ -381,14 +398,23 @@ class KeptTables(Tables):
         job.stored.runs = tuple([self._runs[run_id] for run_id in self._run_ids_of(job.id)])
         super().remove_job(job)
         self._resting[job.id] = job
+        if job.name is not None and job.finished_at is None and self._is_to_come(job.name):
+            self._reserved.add(job.name)
+
+    def _is_to_come(self, name: str) -> bool:
+        """Whether a job to come may have this as its default name."""
+        _, hyphen, digits = name.rpartition("-")
+        return bool(hyphen) and digits.isdecimal() and len(digits) < 20 and int(digits) > self._last_ids[0]
 
     def forget(self, job_ids: Iterable[int]) -> None:
         """These are no longer in the store."""
         for job_id in job_ids:
-            job = self._jobs.get(job_id)
-            if job is not None:
+            job = self._dirty.get(job_id)
+            if job is not None and job.stored is not None:
+                job.stored.is_new = True  # it was opened again while that was under way: it is written anew
+                continue
+            if (job := self._jobs.get(job_id)) is not None:
                 super().remove_job(job)
-                self._dirty.pop(job_id, None)
             self._resting.pop(job_id, None)
 
     def prune(self, now: int, age: int, count: int, /) -> None:

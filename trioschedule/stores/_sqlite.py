@@ -44,6 +44,11 @@ class SQLiteStore:
         more = "" if self._durability == "full" else f", durability={self._durability!r}"
         return f"SQLiteStore({self._path!r}{more})"
 
+    @property
+    def path(self) -> str:
+        """Of the file, absolute."""
+        return self._database.path
+
     async def open(self) -> Opened:
         """Lock the file, create or migrate what is missing, check what is there.
 

@@ -155,11 +155,29 @@ class Tables:
             self._names.add(job.name, job_id, is_live=job.finished_at is None)
         if key is not None:
             self.hold_key(job, key)
-        if job.options.group is not None:
-            self._groups.setdefault(job.options.group, {})[job_id] = None
+        self._join_group(job)
         if job.wake_at is not None:
             self._timed += 1
             heapq.heappush(self._timers, (job.wake_at, job_id))
+
+    def redefine(self, job: JobRecord, options: Options, /) -> None:
+        """Give a job other options, also of another group."""
+        self._leave_group(job)
+        job.options = options
+        self._join_group(job)
+        self.touch(job)
+
+    def _join_group(self, job: JobRecord) -> None:
+        if job.options.group is not None:
+            self._groups.setdefault(job.options.group, {})[job.id] = None
+
+    def _leave_group(self, job: JobRecord) -> None:
+        group = job.options.group
+        if group is not None:
+            members = self._groups[group]
+            del members[job.id]
+            if not members:
+                del self._groups[group]
 
     def hold_key(self, job: JobRecord, key: Hashable, /) -> None:
         self._let_go_of_key(job)
@@ -203,12 +221,7 @@ class Tables:
         if job.name is not None:
             self._names.remove(job.name, job_id)
         self._let_go_of_key(job)
-        group = job.options.group
-        if group is not None:
-            members = self._groups[group]
-            del members[job_id]
-            if not members:
-                del self._groups[group]
+        self._leave_group(job)
         for run_id in self._run_ids_of(job_id):
             self._runs.pop(run_id, None)
         self._history.pop(job_id, None)

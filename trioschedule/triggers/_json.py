@@ -108,7 +108,8 @@ def to_json(trigger: Trigger, *, name_of: NameOf | None = None) -> dict[str, Any
     """
     check_trigger(trigger)
     data = _write(trigger, "trigger", 1, name_of)
-    _Reader().count(data)
+    if any(isinstance(value, (dict, list)) for value in data.values()):
+        _Reader().count(data)
     return data
 
 
@@ -134,7 +135,10 @@ def _write_parts(
         field = positional.lstrip("*")
         given[field] = list(args) if positional.startswith("*") else args[index]
     given |= options
-    written = {field: _write_value(value, f"{path}.{field}", depth, name_of) for field, value in given.items()}
+    written = {
+        field: value if type(value) is str else _write_value(value, f"{path}.{field}", depth, name_of)
+        for field, value in given.items()
+    }
     return {"type": name, "v": VERSION, **written}
 
 

@@ -1,0 +1,151 @@
+"""Several lives of one scheduler on the same data, in virtual time: they end in good order, or by a death."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from trioschedule import Registry, Scheduler, current_run, open_scheduler
+from trioschedule.stores import SQLiteStore
+from trioschedule.testing import ModelData, ModelStore, VirtualTime
+
+START = "2030-01-01T00:00:00+00:00"
+
+
+def now() -> float:
+    return round(trio.current_time(), 3)
+
+
+class ModelPlace:
+    """Data in memory; a death leaves what was written by then."""
+
+    def __init__(self) -> None:
+        self.data = ModelData()
+
+    def store(self) -> ModelStore:
+        return ModelStore(self.data)
+
+    def die(self) -> None:
+        self.data = copy.deepcopy(self.data)
+        self.data.is_in_use = False
+
+    def change(self, job_id: int, **columns: Any) -> None:
+        """Write something into a job's row, as no scheduler would."""
+        self.data.jobs[job_id] = self.data.jobs[job_id]._replace(**columns)
+
+    def change_run(self, run_id: int, **columns: Any) -> None:
+        self.data.runs[run_id] = self.data.runs[run_id]._replace(**columns)
+
+    def row(self, job_id: int) -> Any:
+        return self.data.jobs[job_id]
+
+
+class SQLitePlace:
+    """A file; a death leaves it as it is, the write-ahead log beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = (folder / f"{number}.db" for number in itertools.count())
+        self.path = next(self._paths)
+
+    def store(self) -> SQLiteStore:
+        return SQLiteStore(self.path, durability="normal")
+
+    def die(self) -> None:
+        new = next(self._paths)
+        for suffix in ("", "-wal"):
+            if Path(f"{self.path}{suffix}").exists():
+                shutil.copyfile(f"{self.path}{suffix}", f"{new}{suffix}")
+        self.path = new
+
+
+class World:
+    """Functions that note what happens to them, with the time in seconds, and lives in which they are scheduled."""
+
+    def __init__(self, place: Any, clock: Any) -> None:
+        self.place = place
+        self.time = VirtualTime(START, clock=clock)
+        # What happened in the lives up to now; a life that died goes on writing elsewhere.
+        self.log: list[Any] = []
+        self.attempts = itertools.count(1)
+
+    def registry(self, *without: str) -> Registry:
+        """The functions of every life, but those that are gone from the code."""
+        log, attempts = self.log, self.attempts
+
+        async def work(seconds: float = 0, value: Any = None) -> Any:
+            log.append(("start", now()))
+            await trio.sleep(seconds)
+            log.append(("end", now()))
+            return value
+
+        async def note(name: str, seconds: float = 0) -> str:
+            log.append((name, now()))
+            await trio.sleep(seconds)
+            return name
+
+        async def fail(message: str = "boom") -> None:
+            log.append((message, now()))
+            raise ValueError(message)
+
+        async def at_last(failures: int) -> int:
+            number = next(attempts)
+            log.append((f"attempt {current_run().attempt}", now()))
+            if number <= failures:
+                raise ValueError(f"not yet: {number}")
+            return number
+
+        async def stubborn(seconds: float = 1000, cleanup: float = 0) -> str:
+            log.append(("start", now()))
+            try:
+                await trio.sleep(seconds)
+            except trio.Cancelled:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(cleanup)
+                log.append(("saved", now()))
+            return "all the same"
+
+        registry = Registry()
+        for fn in (work, note, fail, at_last, stubborn):
+            if fn.__name__ not in without:
+                registry.register(fn.__name__)(fn)
+        return registry
+
+    def fn(self, scheduler: Scheduler, name: str) -> Any:
+        """A function as the registry of this life has it."""
+        assert scheduler._registry is not None
+        return scheduler._registry.thing_named(name)
+
+    @asynccontextmanager
+    async def life(self, registry: Registry | None = None, **options: Any) -> AsyncGenerator[Scheduler]:
+        """A process that ends in good order, without patience for what runs."""
+        options = {"shutdown_grace": 0, **options}
+        registry = self.registry() if registry is None else registry
+        async with open_scheduler(self.place.store(), registry=registry, **options) as scheduler:
+            yield scheduler
+
+    @asynccontextmanager
+    async def death(self, registry: Registry | None = None, **options: Any) -> AsyncGenerator[Scheduler]:
+        """A process that is killed at the end of the block."""
+        async with self.life(registry, **options) as scheduler:
+            yield scheduler
+            self.place.die()
+            self.log = list(self.log)
+
+    @asynccontextmanager
+    async def look(self, **options: Any) -> AsyncGenerator[Scheduler]:
+        """A process that only looks on."""
+        async with self.life(queues={}, **options) as scheduler:
+            yield scheduler
+
+
+def facts(run: Any) -> tuple[Any, ...]:
+    """What a run came to: status, slot (seconds since the start), attempt."""
+    seconds = run.due.timestamp() - 1893456000
+    return str(run.status), round(seconds, 3), run.attempt
