@@ -74,7 +74,8 @@ EDGES: Mapping[tuple[Source, RunStatus], tuple[list[Point], str, Point]] = {
         "raised or too slow,\nwith an attempt left;\nor Snooze()",
         (288, 306),
     ),
-    (RunStatus.RUNNING, RunStatus.CANCELLING): ([(490, 175), (490, 271)], "cancelled", (496, 228)),
+    (RunStatus.RUNNING, RunStatus.CANCELLING): ([(468, 175), (468, 271)], "cancelled", (412, 228)),
+    (RunStatus.CANCELLING, RunStatus.RUNNING): ([(502, 271), (502, 175)], "that came\ntoo late", (508, 221)),
     (RunStatus.RUNNING, RunStatus.SUCCEEDED): ([(556, 148), (744, 148)], "returned", (590, 143)),
     (RunStatus.RUNNING, RunStatus.FAILED): ([(556, 158), (664, 158), (664, 192), (744, 192)], "raised", (672, 187)),
     (RunStatus.RUNNING, RunStatus.TIMED_OUT): (

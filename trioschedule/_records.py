@@ -104,7 +104,7 @@ TRANSITIONS: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
         {SUCCEEDED, FAILED, TIMED_OUT, RunStatus.CANCELLED, RunStatus.INTERRUPTED, RETRYING, CANCELLING, DUE}
     ),
     RETRYING: frozenset({DUE, RunStatus.CANCELLED, RunStatus.SKIPPED}),
-    CANCELLING: frozenset({RunStatus.CANCELLED, RunStatus.INTERRUPTED, DUE}),
+    CANCELLING: frozenset({RunStatus.CANCELLED, RunStatus.INTERRUPTED, DUE, RUNNING}),
     # Over, until somebody wants it again.
     SUCCEEDED: frozenset({DUE}),
     FAILED: frozenset({DUE}),

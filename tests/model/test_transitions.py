@@ -43,6 +43,12 @@ async def slow_end() -> None:
             await trio.sleep(2)
 
 
+@registry.register("returns-all-the-same")
+async def returns_all_the_same() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(2)
+
+
 async def ends(store: object) -> None:
     """Every outcome of a one-shot, and each once more."""
     async with open_scheduler(store, registry=registry) as scheduler:
@@ -106,6 +112,10 @@ async def deaths(folder: Path, on_interrupted: str) -> None:
                 await job.retry()
             await trio.sleep(1)
 
+    async with open_scheduler(path, registry=registry, shutdown_grace=0) as scheduler:
+        stays = await scheduler.schedule(After(seconds=0), returns_all_the_same)
+        await trio.sleep(1)
+    assert stays.status is JobStatus.SUCCEEDED
     async with (
         trio.open_nursery() as nursery,
         open_scheduler(path, registry=registry, shutdown_grace=0) as scheduler,
