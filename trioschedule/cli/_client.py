@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -88,11 +89,9 @@ async def _connect(file: str, path: Path) -> trio.SocketStream | None:
 
 
 async def _exchange(file: str, stream: trio.SocketStream, request: Mapping[str, Any]) -> dict[str, Any]:
-    patience = trio.CancelScope()
-    if not request["args"].get("wait"):
-        patience = trio.move_on_after(PATIENCE)
+    patience = math.inf if request["args"].get("wait") else PATIENCE
     async with stream:
-        with patience:
+        with trio.move_on_after(patience):
             line = await _say(stream, json.dumps(request).encode() + b"\n")
             if not line.endswith(b"\n"):
                 raise CommandLineError(f"the process that serves {file} ended before it replied: try again", FAILED)
