@@ -37,7 +37,6 @@ READING: Final = 30.0  # seconds that a client has to take a reply
 # What sockaddr_un holds, without the closing NUL: 108 bytes on Linux, 104 elsewhere.
 LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _BACKLOG: Final = 64
-_TOO_MUCH: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 # What accepting says of a connection that has gone already.
 _LOST: Final = (errno.ECONNABORTED, errno.EPERM, errno.EPROTO)
 
@@ -203,11 +202,10 @@ class _Server:
             try:
                 return (await self._listener.accept())[0]
             except OSError as error:
-                if error.errno in _TOO_MUCH:
+                # Of files, mostly: there are too many. The scheduler goes on, whatever it is.
+                if error.errno not in _LOST:
                     logger.warning("control socket: no connection can be accepted: %s", error)
                     return None
-                if error.errno not in _LOST:
-                    raise
 
     async def _serve(self, peer: trio.socket.SocketType) -> None:
         try:

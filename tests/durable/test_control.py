@@ -431,18 +431,16 @@ async def test_leaving_ends_connections(scheduler: Scheduler, database: Path) ->
 
 
 async def test_connections_that_cannot_be_accepted(scheduler: Scheduler, caplog) -> None:
-    errors = [errno.ECONNABORTED, errno.EMFILE, errno.EBADF]
+    errors = [errno.ECONNABORTED, errno.EMFILE]
 
     class Listener:
         async def accept(self) -> None:
             await trio.lowlevel.checkpoint()
             raise OSError(errors.pop(0), "no")
 
-    server = control._Server(scheduler, Listener())
-    assert await server._accept() is None
-    assert "no connection can be accepted" in caplog.text
-    with pytest.raises(OSError, match="no"):
-        await server._accept()
+    assert await control._Server(scheduler, Listener())._accept() is None
+    assert errors == []
+    assert "no connection can be accepted: [Errno 24] no" in caplog.text
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
