@@ -139,10 +139,9 @@ def _execute(actor: Actor, registry: Registry | None, command: object) -> None:
         if registry is not None and isinstance(command, commands.Schedule):
             spec = command.spec.under(registry.options_of(command.spec.fn), None)
             command = commands.Schedule(storable(ledger.rows, spec))
+        actor.submit_about(command, _carry_out, ledger, command)
     except Exception as exc:  # noqa: BLE001 - it is told like any other that cannot be done
         actor.submit(_rejected, ledger, command, exc)
-        return
-    actor.submit_about(command, _carry_out, ledger, command)
 
 
 def _carry_out(ledger: Ledger, command: object, now: int) -> None:
