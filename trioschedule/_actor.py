@@ -244,9 +244,15 @@ class Actor(Waits):
                 logger.exception("trioschedule: an effect failed; please report this")
 
     def _at_once(self, journal: Journal, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
-        """Leave to the journal what has to wait until it is durable; a cancellation need not."""
-        journal.hold([one for one in effects if one[0] is not Effect.CANCEL])
-        return [one for one in effects if one[0] is Effect.CANCEL]
+        """Leave to the journal what has to wait until it is durable; a cancellation of what is at work need not."""
+        at_once: list[tuple[Effect, Any]] = []
+        later: list[tuple[Effect, Any]] = []
+        for one in effects:
+            effect, subject = one
+            is_urgent = effect is Effect.CANCEL or (effect is Effect.CANCEL_LATER and subject[0].id in self.attempts)
+            (at_once if is_urgent else later).append(one)
+        journal.hold(later)
+        return at_once
 
     def _may_advance(self, journal: Journal) -> bool:
         """Whether slots are decided and runs are started: not while the store is down, nor at the end."""
