@@ -144,12 +144,12 @@ class Actor(Waits):
         self._step()
         request.unwrap()
 
-    def submit_about(self, about: object, call: Callable[..., T], *args: Any) -> Request[T]:
+    def submit_about(self, about: object, call: Callable[..., T], *args: Any, overtakes: bool = False) -> Request[T]:
         """`submit` what is about jobs that may have to be fetched first: then it is done later."""
         if self.journal is None:
             return self.submit(call, *args)
         request = StoredRequest(call, args)
-        self.journal.submit(request, about)
+        self.journal.submit(request, about, overtakes=overtakes)
         return request
 
     def post(self, *requests: Request[Any]) -> None:

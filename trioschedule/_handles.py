@@ -222,7 +222,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
     def _cancel_nowait(self, command: commands.Cancel) -> bool:
         changes = not self._record.is_over and self._record.ending is None
-        self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor))
+        self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor), overtakes=True)
         return changes
 
     async def wait(self) -> Run[T_co]:

@@ -27,6 +27,7 @@ from ._errors import SchedulerClosedError, StoreError
 from ._needs import Needs, joined
 from ._spec import Retention
 from ._time import US
+from .commands import Cancel
 from .stores import Answer, Prune, Query, Store
 from .stores._kept import KeptTables
 
@@ -130,14 +131,17 @@ class Journal:
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
-    def submit(self, request: Any, about: Any) -> None:
-        """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn."""
+    def submit(self, request: Any, about: Any, *, overtakes: bool = False) -> None:
+        """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn.
+
+        With ``overtakes`` it waits for its own rows only.
+        """
         needs = None
         if about is not None:
             needs = Needs(self.tables)
             if not needs.look(about):
                 needs = None
-        if needs is None and not self._waiting:
+        if needs is None and (overtakes or not self._waiting):
             self._steps.post(request)
             return
         if needs is None:
@@ -158,7 +162,8 @@ class Journal:
         if self._closed:
             self._ask_closed(request, about)
             return
-        self.submit(request, about)
+        # A cancellation must reach what runs whatever others wait for.
+        self.submit(request, about, overtakes=isinstance(about, Cancel))
         try:
             while not request.is_done:
                 self._check()
