@@ -246,7 +246,8 @@ class Journal:
     def _has_work(self) -> bool:
         if self.tables.is_dirty or self._held or self._waiting:
             return True
-        return not self._closing and self.tables.fetch(self._clock.now()) is not None
+        # A store that is down is asked again also if nobody wants anything of it: slots wait for it.
+        return not self._closing and (self.is_down or self.tables.fetch(self._clock.now()) is not None)
 
     async def _exchange(self) -> bool:
         """One exchange; whether it succeeded."""
