@@ -24,7 +24,6 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._clockwork import step_clock, step_clock_at_rest
-from ._errors import StoreError
 from ._failures import Failures
 from ._journal import Journal
 from ._ledger import Effect, Ledger
@@ -275,10 +274,10 @@ class Actor(Waits):
             self._mailbox.append(Attempt(run, run.attempt, self))  # one that was never called
         self._step()
 
-    async def close_journal(self) -> StoreError | None:
+    async def close_journal(self) -> list[Exception]:
         """Write what is left and let the store go; what went wrong with that. Bounded, and not cancelled."""
         if self.journal is None:
-            return None
+            return []
         return await self.journal.close()
 
     # --- for the journal ----------------------------------------------------------------------------------------
@@ -287,9 +286,12 @@ class Actor(Waits):
         """Emit an event that belongs to no step."""
         self._broadcast(event)
 
-    def give_up(self, error: StoreError) -> None:
+    def give_up(self, error: Exception | None) -> None:
         """The store is broken: the block ends, and nobody waits in vain."""
-        self.failures.block.fail(error)
+        if error is None:
+            self.failures.block.cancel()
+        else:
+            self.failures.block.fail(error)
         self._wake_everybody()
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None:

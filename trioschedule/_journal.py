@@ -27,6 +27,7 @@ from ._errors import SchedulerClosedError, StoreError
 from ._needs import Needs, joined
 from ._spec import Retention
 from ._time import US
+from ._util import problem
 from .commands import Cancel
 from .stores import Answer, Prune, Query, Store
 from .stores._kept import KeptTables
@@ -59,7 +60,7 @@ class Steps(Protocol):
 
     def tell(self, event: events.Event) -> None: ...
 
-    def give_up(self, error: StoreError) -> None: ...
+    def give_up(self, error: Exception | None) -> None: ...
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None: ...
 
@@ -152,7 +153,8 @@ class Journal:
     async def ask(self, request: Any, about: Any) -> None:
         """Run the step of a request and wait until it is durable.
 
-        Cancelled before the step: it never is. Cancelled afterwards: it is waited for, as long as the store answers.
+        Cancelled before the step: it never is. Cancelled afterwards: it is waited for, as long as
+        the store answers.
 
         Raises:
             StoreError: the store is broken.
@@ -170,9 +172,11 @@ class Journal:
                 await self._progress.wait()
         except trio.Cancelled:  # noqa: ASYNC103
             if not request.is_done:
-                self._withdraw(request)
                 raise
             # It came when the step had been made already; the next checkpoint raises it again.
+        finally:
+            if not request.is_done:
+                self._withdraw(request)
         await self.durable()
 
     def _ask_closed(self, request: Any, about: Any) -> None:
@@ -181,7 +185,13 @@ class Journal:
             self._steps.post(request)
             if request.error is not None or not self.tables.is_dirty:
                 return
-        raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
+            self._drop()
+        self._check()
+
+    def _drop(self) -> None:
+        """What cannot be written any more must not be waited for."""
+        self.tables.take(None)
+        self._held.clear()
 
     def _withdraw(self, request: Any) -> None:
         request.is_withdrawn = True
@@ -192,6 +202,7 @@ class Journal:
 
         Raises:
             StoreError: the store is broken.
+            SchedulerClosedError: it has been closed before.
         """
         pending = self.tables.is_dirty or bool(self._held)
         target = self._generation if pending else self._generation - 1
@@ -210,20 +221,31 @@ class Journal:
     def _check(self) -> None:
         if self.broken is not None:
             raise StoreError(f"{self._store}: {self.broken}") from self.broken
+        if self._closed:
+            raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
+    # Protected from KeyboardInterrupt, which the main task gets: an exchange that is torn in two has no outcome.
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Exchange whenever there is something to write or to fetch; ends after `close`, and not before."""
-        with trio.CancelScope(shield=True):
-            await self._run()
+        has_ended = False
+        try:
+            with trio.CancelScope(shield=True):
+                await self._run()
+            has_ended = True
+        except Exception as exc:  # noqa: BLE001 - a fault of the store, which must not leave anybody waiting
+            self._break(exc)
+            has_ended = True
+        finally:
+            if not has_ended:  # SystemExit, and its like: they go their way
+                self._break(None)
 
     async def _run(self) -> None:
         delay = BACKOFF
-        while self.broken is None:
+        while self.broken is None and not self._closed:
             if not self._has_work():
-                if self._closing:
-                    return
                 self._work = trio.Event()
                 with trio.move_on_after(_DAY) as rest:
                     await self._work.wait()
@@ -244,13 +266,16 @@ class Journal:
             await trio.sleep(BACKOFF)
 
     def _has_work(self) -> bool:
-        if self.tables.is_dirty or self._held or self._waiting:
+        if self._is_owed():
             return True
         # A store that is down is asked again also if nobody wants anything of it: slots wait for it.
         return not self._closing and (self.is_down or self.tables.fetch(self._clock.now()) is not None)
 
+    def _is_owed(self) -> bool:
+        return bool(self.tables.is_dirty or self._held or self._waiting)
+
     async def _exchange(self) -> bool:
-        """One exchange; whether it succeeded."""
+        """One exchange; whether the next one may follow at once."""
         now = self._clock.now()
         prune = None
         if now >= self._next_prune and not self._closing:
@@ -269,8 +294,7 @@ class Journal:
                 self.tables.give_back(changes)
                 self._held = held + self._held
                 self._fetching = False
-                self._failed(error)
-                return False
+                return self._failed(error)
             if prune is not None:
                 more = len(answer.pruned) >= PRUNE_MOST
                 self._next_prune = now if more else now + PRUNE_EVERY_US
@@ -328,20 +352,33 @@ class Journal:
         if not is_waiting:
             tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError) -> bool:
+        """An exchange has failed, and nothing was written; whether the next one may follow at once."""
         if error.rows:
             self.tables.set_aside(error.rows)
             logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
-            return
+            return False
         if error.temporary:
             if not self.is_down:
                 logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
             self.is_down = True
             self._steps.tell(events.StoreFailed(at_us=self._clock.now(), error=str(error)))
-            return
-        logger.error("%s is broken: %s", self._store, error)
-        self.broken = error
+            return False
+        self._break(error)
+        return False
+
+    def _break(self, error: Exception | None) -> None:
+        """Nothing can be written any more: the block ends, and nobody waits in vain."""
+        if isinstance(error, StoreError):
+            logger.error("%s is broken: %s", self._store, error)
+            self.broken = error
+        else:
+            why = "its exchange was interrupted" if error is None else f"a fault in it: {problem(error)}"
+            self.broken = StoreError(f"{self._store} is broken; {why}")
+            self.broken.__cause__ = error
+            logger.error("%s is broken", self._store, exc_info=error)
         self._steps.give_up(error)
+        self._tell_progress()
 
     def _tell_progress(self) -> None:
         self._progress.set()
@@ -358,22 +395,30 @@ class Journal:
         self._held = [one for one in self._held if not is_start(one[0])]
         return starts
 
-    async def close(self) -> StoreError | None:
-        """Write what is left, for as long as patience lasts, and let the store go; what could not be written."""
+    async def close(self) -> list[Exception]:
+        """Write what is left, for as long as patience lasts, and let the store go; what went wrong with that."""
+        problems: list[Exception] = []
         with trio.CancelScope(shield=True):
-            await self._close()
-        return self.broken
+            await self._close(problems)
+        return problems
 
-    async def _close(self) -> None:
+    async def _close(self, problems: list[Exception]) -> None:
         self._closing = True
-        self._work.set()
         self._hurry.set()
         with trio.move_on_after(CLOSING_PATIENCE):
-            while self.broken is None and (self.tables.is_dirty or self._held or self._waiting or self._in_flight):
+            while self.broken is None and (self._is_owed() or self._in_flight):
                 self._work.set()
                 await self._progress.wait()
+        self._closed = True
+        self._work.set()
+        while self._in_flight:  # a store that is slow is left as soon as it has answered
+            await self._progress.wait()
         if self.broken is None and (self.tables.is_dirty or self._held):
             self.broken = StoreError(f"{self._store}: it is down, and what happened last could not be written")
-        self._closed = True
+            problems.append(self.broken)
+        self._drop()
         self._tell_progress()
-        await self._store.close()
+        try:
+            await self._store.close()
+        except Exception as exc:  # noqa: BLE001 - of a store that keeps no promise the block still ends
+            problems.append(exc)
