@@ -297,7 +297,11 @@ class Actor(Waits):
     def look_at_broken(self, jobs: list[JobRecord]) -> None:
         """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
         if not self._only_steers:
-            self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
+            self.stop_broken(jobs)
+
+    def stop_broken(self, jobs: list[JobRecord]) -> None:
+        """End jobs that cannot be read or written, in the next step."""
+        self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
         """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.

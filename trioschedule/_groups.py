@@ -13,7 +13,7 @@ from ._actor import Actor
 from ._dispatch import schedule
 from ._errors import SchedulerClosedError
 from ._failures import Block
-from ._handles import Job, Running, job_handle
+from ._handles import Job, Running, check_kept, job_handle
 from ._intake import storable
 from ._queries import JobQuery
 from ._records import GroupRules, Selection
@@ -77,6 +77,7 @@ class Schedules:
             TypeError, ValueError: an argument is wrong; the message names it, and nothing was stored.
             DuplicateJobError: a live job has this name or unique key.
             SchedulerClosedError: the block is being left.
+            StoreError: the durable store is broken, or refuses the job, and it alone.
         """
         actor = self._actor
         spec = self._spec(trigger, fn, args, options)
@@ -84,6 +85,8 @@ class Schedules:
         records, runs = await actor.ask(
             schedule, actor.ledger, specs, contextvars.copy_context(), run_of(actor), about=specs
         )
+        if actor.journal is not None:
+            check_kept(records)
         if runs:
             await actor.all_over(runs)
         return job_handle(actor, records[0])
@@ -96,6 +99,7 @@ class Schedules:
             ValueError: as `schedule`.
             DuplicateJobError: as `schedule`; also two of the same batch.
             SchedulerClosedError: as `schedule`.
+            StoreError: as `schedule`; of the others of the batch those are kept that it does not refuse.
         """
         checked = list(specs)
         for spec in checked:
@@ -107,6 +111,7 @@ class Schedules:
         records, runs = await actor.ask(
             schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor), about=checked
         )
+        check_kept(records)
         await actor.all_over(runs)
         return [job_handle(actor, record) for record in records]
 

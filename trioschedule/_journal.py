@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, final
 
@@ -29,7 +29,7 @@ from ._spec import Retention
 from ._time import US
 from ._util import problem
 from .commands import Cancel
-from .stores import Answer, Prune, Query, Store
+from .stores import Answer, Changes, Prune, Query, Store
 from .stores._kept import KeptTables
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Steps(Protocol):
     def give_up(self, error: Exception | None) -> None: ...
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None: ...
+
+    def stop_broken(self, jobs: list[JobRecord]) -> None: ...
 
     def wake_watchers(self) -> None: ...
 
@@ -282,6 +284,8 @@ class Journal:
             prune = Prune(now - self._keep_us, now, self._keep, PRUNE_MOST)
         changes = self.tables.take(prune)
         held, self._held = self._held, []
+        if self.tables.unwritable:
+            self._refuse(self.tables.unwritable, "it cannot be written down")
         asking = list(self._waiting)
         due = None if self._closing else self.tables.fetch(now)
         self._fetching = due is not None
@@ -294,7 +298,7 @@ class Journal:
                 self.tables.give_back(changes)
                 self._held = held + self._held
                 self._fetching = False
-                return self._failed(error)
+                return self._failed(error, changes)
             if prune is not None:
                 more = len(answer.pruned) >= PRUNE_MOST
                 self._next_prune = now if more else now + PRUNE_EVERY_US
@@ -352,12 +356,12 @@ class Journal:
         if not is_waiting:
             tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
 
-    def _failed(self, error: StoreError) -> bool:
+    def _failed(self, error: StoreError, changes: Changes) -> bool:
         """An exchange has failed, and nothing was written; whether the next one may follow at once."""
-        if error.rows:
-            self.tables.set_aside(error.rows)
+        if error.rows and (jobs := self.tables.refusable(error.rows, changes)) is not None:
             logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
-            return False
+            self._refuse(jobs, f"the store refused it: {error}")
+            return True
         if error.temporary:
             if not self.is_down:
                 logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
@@ -366,6 +370,14 @@ class Journal:
             return False
         self._break(error)
         return False
+
+    def _refuse(self, jobs: Iterable[JobRecord], why: str) -> None:
+        """These cannot be written: they end, and all others go on."""
+        refused = self.tables.refuse(jobs, why)
+        ids = {job.id for job in refused}
+        self._held = [one for one in self._held if getattr(one[1], "job_id", None) not in ids]
+        self._steps.stop_broken(refused)
+        self._steps.post()
 
     def _break(self, error: Exception | None) -> None:
         """Nothing can be written any more: the block ends, and nobody waits in vain."""

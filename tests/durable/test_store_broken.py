@@ -13,6 +13,9 @@ from tests.durable.support import BROKEN, DOWN, FlakyStore, World, let_go_on
 from trioschedule import (
     After,
     Daily,
+    Every,
+    JobStatus,
+    RunStatus,
     StoreError,
 )
 
@@ -164,3 +167,87 @@ async def test_cancelled_while_it_is_opened(autojump_clock, state):
         nursery.cancel_scope.cancel()
     assert scope.cancel_called
     assert world.store.calls == {"open": 1, "close": 1}
+
+
+# --- rows that it does not take -------------------------------------------------------------------------------------
+
+
+async def test_the_caller_hears_that_its_job_is_refused_and_the_others_go_on(autojump_clock, world):
+    async with world.open() as scheduler, trio.open_nursery() as nursery:
+        await nursery.start(world.listen, scheduler)
+        first = await scheduler.schedule(LATER, world.work, "first")
+        world.store.refused.add(first.id + 1)
+        world.store.stop()
+        nursery.start_soon(world.told, "refused", lambda: scheduler.schedule(After(seconds=0), world.work, "refused"))
+        await trio.sleep(0.1)
+        nursery.start_soon(world.told, "taken", lambda: scheduler.schedule(After(seconds=0), world.work, "taken"))
+        await trio.sleep(1)
+        world.drop()
+        world.store.go_on()
+        await trio.sleep(1)
+        noted = world.drop()
+        assert "refused: StoreError" in noted
+        assert {"taken", "taken starts", "taken ends"} <= set(noted)
+        assert "refused starts" not in noted
+        assert noted.count("JobScheduled") == noted.count("RunStarted") == 1
+        assert await scheduler.get(first.id + 1) is None
+        with pytest.raises(StoreError, match=r"work-4.*refused"):
+            world.store.refused.add(first.id + 3)
+            await scheduler.schedule(LATER, world.work, "refused")
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_job_of_which_something_is_refused_ends_and_the_others_go_on(autojump_clock, world):
+    async with world.open() as scheduler, trio.open_nursery() as nursery:
+        job = await scheduler.schedule(After(seconds=0), world.careful, "job", 100, 1)
+        other = await scheduler.schedule(Every(seconds=1), world.work, "other")
+        await trio.sleep(1.5)
+        world.store.refused.add(job.id)
+        nursery.start_soon(world.told, "wait_done", job.wait_done)
+        with pytest.raises(StoreError, match="refused"):
+            await job.update({"priority": 3})
+        await trio.sleep(5)
+        assert {"job is cancelled", "job is clean", "wait_done"} <= set(world.log)
+        assert job.status is JobStatus.FAILED
+        assert "refused" in job.reason
+        assert world.store.status(job.id) == "running"
+        assert (await other.wait()).status is RunStatus.SUCCEEDED
+        assert await job.cancel() is False
+    world.store.refused.clear()
+    async with world.open() as scheduler:
+        assert not (await scheduler.get(job.id)).is_done()
+
+
+async def test_a_codec_that_raises_costs_its_job_and_no_other(autojump_clock, world):
+    codec = world.registry.codec
+
+    class Moody:
+        def __init__(self):
+            self.calls = 0
+
+        def __getattr__(self, name):
+            return getattr(codec, name)
+
+        def encode_result(self, fn, value):
+            self.calls += 1
+            if self.calls > 1:
+                raise RuntimeError("not twice")
+            return codec.encode_result(fn, value)
+
+    world.registry.codec = Moody()
+    async with world.open() as scheduler:
+        job = await scheduler.schedule(After(seconds=0), world.work, "job")
+        await trio.sleep(1)
+        other = await scheduler.schedule(LATER, world.fail, "other")
+        assert world.store.status(other.id) == "scheduled"
+        await job.wait_done()
+        assert job.is_done()
+
+
+async def test_a_store_that_refuses_what_it_was_not_given_is_broken(autojump_clock, world):
+    with trio.fail_after(100), pytest.raises(ExceptionGroup) as caught:
+        async with world.open() as scheduler:
+            world.store.broken = StoreError("no", rows=(77,))
+            await scheduler.schedule(LATER, world.work, "job")
+    assert caught.group_contains(StoreError)
