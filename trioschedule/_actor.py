@@ -157,15 +157,15 @@ class Actor(Waits):
         self._was_asked = self._was_asked or bool(requests)
         self._step()
 
-    async def ask(self, call: Callable[..., T], *args: Any, about: object = None) -> T:
+    async def ask(self, call: Callable[..., T], *args: Any, about: object = None, stays: bool = False) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all.
 
         With a durable store the step waits until the jobs that it is ``about`` are in memory, and the reply until what
-        it changed is durable.
+        it changed is durable. What ``stays`` is done also if the caller is gone by then.
         """
         if self.journal is not None:
             stored = StoredRequest(call, args)
-            await self.journal.ask(stored, about)
+            await self.journal.ask(stored, about, stays=stays)
             return stored.unwrap()
         await checkpoint_if_cancelled()
         request = Request(call, args)

@@ -12,6 +12,7 @@ scheduler's block with its error. Nobody waits for ever because of either.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,6 +92,7 @@ class Journal:
         # Steps belong to the generation in which their changes are written.
         self._generation = 1
         self._committed = 0
+        self._patient: list[trio.CancelScope] = []
         self._work = trio.Event()
         self._progress = trio.Event()
         self._hurry = trio.Event()
@@ -152,10 +154,10 @@ class Journal:
         self._waiting.append((request, needs, about))
         self._work.set()
 
-    async def ask(self, request: Any, about: Any) -> None:
+    async def ask(self, request: Any, about: Any, *, stays: bool = False) -> None:
         """Run the step of a request and wait until it is durable.
 
-        Cancelled before the step: it never is. Cancelled afterwards: it is waited for, as long as
+        Cancelled before the step: it never is, unless it ``stays``. Cancelled afterwards: it is waited for, as long as
         the store answers.
 
         Raises:
@@ -177,7 +179,7 @@ class Journal:
                 raise
             # It came when the step had been made already; the next checkpoint raises it again.
         finally:
-            if not request.is_done:
+            if not request.is_done and not stays:
                 self._withdraw(request)
         await self.durable()
 
@@ -198,6 +200,23 @@ class Journal:
     def _withdraw(self, request: Any) -> None:
         request.is_withdrawn = True
         self._waiting = deque(one for one in self._waiting if one[0] is not request)
+
+    @contextmanager
+    def patience(self) -> Iterator[trio.CancelScope]:
+        """A scope that is cancelled when the store has been down for `CLOSING_PATIENCE` in it."""
+        scope = trio.CancelScope()
+        self._patient.append(scope)
+        self._set_patience()
+        try:
+            with scope:
+                yield scope
+        finally:
+            self._patient.remove(scope)
+
+    def _set_patience(self) -> None:
+        deadline = trio.current_time() + CLOSING_PATIENCE if self.is_down else math.inf
+        for scope in self._patient:
+            scope.deadline = min(scope.deadline, deadline) if self.is_down else deadline
 
     async def durable(self) -> None:
         """Wait until all steps up to now are durable; at least a checkpoint.
@@ -329,6 +348,7 @@ class Journal:
         """What was written is durable: tell of it. What was asked for is here: go on with it."""
         if self.is_down:
             self.is_down = False
+            self._set_patience()
             logger.info("%s is back", self._store)
         self._committed = generation
         self._steps.perform(held)
@@ -366,6 +386,7 @@ class Journal:
             if not self.is_down:
                 logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
             self.is_down = True
+            self._set_patience()
             self._steps.tell(events.StoreFailed(at_us=self._clock.now(), error=str(error)))
             return False
         self._break(error)

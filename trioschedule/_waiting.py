@@ -88,6 +88,12 @@ class Waits:
         for run in runs:
             await self.run_over(run)
 
+    async def attempts_over(self, runs: Iterable[RunRecord]) -> None:
+        """Wait until nothing of these is at work any more, written or not."""
+        ids = {run.id for run in runs}
+        while not ids.isdisjoint(self.attempts):
+            await self._change()
+
     async def job_over(self, job: JobRecord) -> None:
         """Wait until a job is over; checkpoints."""
         if job.is_over:

@@ -328,3 +328,22 @@ async def test_a_cancelled_block_ends_in_time(autojump_clock, world):
             await scheduler.schedule(LATER, world.work, "job")
     assert [type(one) for one in caught.value.exceptions] == [StoreError]
     assert trio.current_time() - start < 10 + CLOSING_PATIENCE + 1
+
+
+async def test_a_group_is_left_in_time(autojump_clock, world):
+    start = trio.current_time()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with world.open() as scheduler:
+            async with scheduler.open_group("g") as group:
+                job = await group.schedule(After(seconds=0), world.work, "job", 1000)
+                await group.schedule(LATER, world.work, "later")
+                await trio.sleep(1)
+                world.store.go_down()
+            pytest.fail("it was left in good order")
+    assert caught.group_contains(StoreError)
+    assert world.log == ["job starts", "job is cancelled"]
+    assert trio.current_time() - start < 2 * CLOSING_PATIENCE + 2
+    world.store.come_back()
+    async with world.open() as scheduler:
+        assert await scheduler.jobs(group="g").count() == 0
+        assert (await scheduler.get(job.id)).cancelled
