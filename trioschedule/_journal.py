@@ -29,7 +29,7 @@ from ._needs import Needs, joined
 from ._spec import Retention
 from ._time import US
 from ._util import problem
-from .commands import Cancel
+from .commands import Cancel, Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update
 from .stores import Answer, Changes, Prune, Query, Store
 from .stores._kept import KeptTables
 
@@ -48,6 +48,8 @@ CLOSING_PATIENCE: Final = 5.0
 PRUNE_EVERY_US: Final = 60 * US
 PRUNE_MOST: Final = 2_000
 _DAY: Final = 86_400.0
+# Commands that change something whenever they are done; those that start something are refused by their own rules.
+_STEERING: Final = (Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update)
 
 logger = logging.getLogger("trioschedule")
 
@@ -140,7 +142,12 @@ class Journal:
         """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn.
 
         With ``overtakes`` it waits for its own rows only.
+
+        Raises:
+            SchedulerClosedError: the store has been closed, and it would change something.
         """
+        if self._closed:
+            self._check_changes_nothing(about)
         needs = None
         if about is not None:
             needs = Needs(self.tables)
@@ -185,12 +192,20 @@ class Journal:
 
     def _ask_closed(self, request: Any, about: Any) -> None:
         """What is in memory can still be looked at."""
+        self._check_changes_nothing(about)
         if not Needs(self.tables).look(about):
             self._steps.post(request)
             if request.error is not None or not self.tables.is_dirty:
                 return
             self._drop()
         self._check()
+
+    def _check_changes_nothing(self, about: Any) -> None:
+        """Refuse a command after the end, unless there is nothing for it to change any more."""
+        if isinstance(about, _STEERING):
+            self._check()
+        if isinstance(about, Cancel) and not all(job.is_over for job in Needs(self.tables).found(about.target)):
+            self._check()
 
     def _drop(self) -> None:
         """What cannot be written any more must not be waited for."""
@@ -421,11 +436,12 @@ class Journal:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
-        """Wait until no exchange is under way, then give back the starts that none will tell of any more."""
-        while self._in_flight:
-            await self._progress.wait()
+        """Give back the starts that none will tell of any more, and wait for the exchange that is under way."""
         starts = [subject for effect, subject in self._held if is_start(effect)]
         self._held = [one for one in self._held if not is_start(one[0])]
+        generation = self._generation
+        while self._in_flight and self._generation == generation:  # not for what others ask for meanwhile
+            await self._progress.wait()
         return starts
 
     async def close(self) -> list[Exception]:

@@ -347,3 +347,38 @@ async def test_a_group_is_left_in_time(autojump_clock, world):
     async with world.open() as scheduler:
         assert await scheduler.jobs(group="g").count() == 0
         assert (await scheduler.get(job.id)).cancelled
+
+
+async def test_who_only_waits_for_rows_is_answered_too(autojump_clock, world):
+    async with trio.open_nursery() as nursery:
+        async with world.open() as scheduler:
+            world.store.go_down()
+            nursery.start_soon(world.told, "get", lambda: scheduler.get("nobody"))
+            nursery.start_soon(world.told, "list", scheduler.jobs(group="g").list)
+            await trio.sleep(1)
+        await trio.sleep(1)
+        assert sorted(world.log) == ["get: SchedulerClosedError", "list: SchedulerClosedError"]
+
+
+async def test_after_the_end_what_is_in_memory_can_be_looked_at_and_nothing_can_be_changed(autojump_clock, world):
+    async with world.open() as scheduler:
+        over = await scheduler.schedule(After(seconds=0), world.work, "over", name="over")
+        pending = await scheduler.schedule(LATER, world.work, "pending")
+        await over.wait_done()
+    with trio.fail_after(1):
+        for call in (pending.cancel, pending.pause, over.retry, scheduler.drain, over.delete):
+            with pytest.raises(SchedulerClosedError):
+                await call()
+        with pytest.raises(SchedulerClosedError):
+            await scheduler.schedule(LATER, world.work, "new")
+        assert await over.cancel() is False
+        assert await scheduler.get(over.id) == over
+        assert (await over.wait()).result() == "over"
+        await scheduler.wait_idle()
+        await scheduler.wait_done()
+        with pytest.raises(SchedulerClosedError):
+            pending.cancel_nowait()
+        assert over.cancel_nowait() is False
+        assert not pending.cancelled
+        await over.wait_done()
+    assert world.store.status(pending.id) == "scheduled"
