@@ -24,7 +24,6 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from . import events
 from ._clock import CHECK_EVERY, WallClock
 from ._clockwork import step_clock, step_clock_at_rest
-from ._errors import StoreError
 from ._failures import Failures
 from ._journal import Journal
 from ._ledger import Effect, Ledger
@@ -147,12 +146,12 @@ class Actor(Waits):
         self._step()
         request.unwrap()
 
-    def submit_about(self, about: object, call: Callable[..., T], *args: Any) -> Request[T]:
+    def submit_about(self, about: object, call: Callable[..., T], *args: Any, overtakes: bool = False) -> Request[T]:
         """`submit` what is about jobs that may have to be fetched first: then it is done later."""
         if self.journal is None:
             return self.submit(call, *args)
         request = StoredRequest(call, args)
-        self.journal.submit(request, about)
+        self.journal.submit(request, about, overtakes=overtakes)
         return request
 
     def post(self, *requests: Request[Any]) -> None:
@@ -161,15 +160,15 @@ class Actor(Waits):
         self._was_asked = self._was_asked or bool(requests)
         self._step()
 
-    async def ask(self, call: Callable[..., T], *args: Any, about: object = None) -> T:
+    async def ask(self, call: Callable[..., T], *args: Any, about: object = None, stays: bool = False) -> T:
         """`submit` and wait for the reply; checkpoints. Cancelled before it acts, or not at all.
 
         With a durable store the step waits until the jobs that it is ``about`` are in memory, and the reply until what
-        it changed is durable.
+        it changed is durable. What ``stays`` is done also if the caller is gone by then.
         """
         if self.journal is not None:
             stored = StoredRequest(call, args)
-            await self.journal.ask(stored, about)
+            await self.journal.ask(stored, about, stays=stays)
             return stored.unwrap()
         await checkpoint_if_cancelled()
         request = Request(call, args)
@@ -247,9 +246,12 @@ class Actor(Waits):
                 logger.exception("trioschedule: an effect failed; please report this")
 
     def _at_once(self, journal: Journal, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
-        """Leave to the journal what has to wait until it is durable; a cancellation need not."""
-        journal.hold([one for one in effects if one[0] is not Effect.CANCEL])
-        return [one for one in effects if one[0] is Effect.CANCEL]
+        """Leave to the journal what has to wait until it is durable; a cancellation of what is at work need not."""
+        journal.hold([one for one in effects if not self._is_urgent(one)])
+        return [one for one in effects if self._is_urgent(one)]
+
+    def _is_urgent(self, one: tuple[Effect, Any]) -> bool:
+        return one[0] is Effect.CANCEL or (one[0] is Effect.CANCEL_LATER and one[1][0].id in self.attempts)
 
     def _may_advance(self, journal: Journal) -> bool:
         """Whether slots are decided and runs are started: not while the store is down, nor at the end.
@@ -259,15 +261,6 @@ class Actor(Waits):
         is_held = journal.is_down or self.ledger.closed or self.only_steers or self._unfollowed > 0
         return not is_held and journal.broken is None
 
-    async def journal_settled(self) -> None:
-        """Wait until what was found at the start is decided and durable.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
-        if self.journal is not None:
-            await self.journal.durable()
-
     async def give_back_starts(self) -> None:
         """At the end: no run starts any more, also none whose start was being made durable."""
         if self.journal is None:
@@ -276,10 +269,10 @@ class Actor(Waits):
             self._mailbox.append(Attempt(run, run.attempt, self))  # one that was never called
         self._step()
 
-    async def close_journal(self) -> StoreError | None:
+    async def close_journal(self) -> list[Exception]:
         """Write what is left and let the store go; what went wrong with that. Bounded, and not cancelled."""
         if self.journal is None:
-            return None
+            return []
         return await self.journal.close()
 
     # --- for the journal ----------------------------------------------------------------------------------------
@@ -288,15 +281,22 @@ class Actor(Waits):
         """Emit an event that belongs to no step."""
         self._broadcast(event)
 
-    def give_up(self, error: StoreError) -> None:
+    def give_up(self, error: Exception | None) -> None:
         """The store is broken: the block ends, and nobody waits in vain."""
-        self.failures.block.fail(error)
+        if error is None:
+            self.failures.block.cancel()
+        else:
+            self.failures.block.fail(error)
         self._wake_everybody()
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None:
         """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
         if not self.only_steers:
-            self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
+            self.stop_broken(jobs)
+
+    def stop_broken(self, jobs: list[JobRecord]) -> None:
+        """End jobs that cannot be read or written, in the next step."""
+        self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
         """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.

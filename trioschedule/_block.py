@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
@@ -15,6 +16,7 @@ from . import _steering as steering, commands, events
 from ._actor import CHANNEL_CAPACITY, Actor
 from ._control import serve_control
 from ._dispatch import declare, execute
+from ._errors import StoreError
 from ._intake import storable
 from ._ledger import Ledger
 from ._opening import Found
@@ -64,20 +66,32 @@ class Block(Generic[S]):
             services.start_soon(actor.watch_clock, name="trioschedule clock")
         if actor.journal is not None:
             services.start_soon(actor.journal.run, name="trioschedule journal")
+        is_open = False
         try:
             if found is None:
                 actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
             else:
                 # Without a registry it cannot tell what is gone from the code: it only steers.
                 found.settle(actor, None if self._registry is None or actor.only_steers else declared)
-                await actor.journal_settled()
-        except Exception as exc:
-            await self.__aexit__(type(exc), exc, exc.__traceback__)  # noqa: ASYNC120 - a cancellation may win
-            raise
-        scheduler = self._show(actor, self._send, self._registry)
-        if found is not None and found.path is not None and not actor.clock.is_virtual:
-            await services.start(actor.run_control, partial(serve_control, cast("Any", scheduler), found.path))
+                await actor.settle_durable()
+            scheduler = self._show(actor, self._send, self._registry)
+            if found is not None and found.path is not None and not actor.clock.is_virtual:
+                await services.start(actor.run_control, partial(serve_control, cast("Any", scheduler), found.path))
+            is_open = True
+        finally:
+            if not is_open:  # whatever it was, a cancellation too
+                await self._fail_to_open(actor, sys.exception())  # noqa: ASYNC102 - bounded as ever
         return scheduler
+
+    async def _fail_to_open(self, actor: Actor, exc: BaseException | None) -> None:
+        broken = None if actor.journal is None else actor.journal.broken
+        try:
+            await self.__aexit__(None if exc is None else type(exc), exc, None)
+        except BaseExceptionGroup as group:
+            # A store that cannot be used has one error, whoever else has heard of it.
+            if broken is None or group.split(StoreError)[1] is not None:
+                raise
+            raise broken from broken.__cause__
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -127,9 +141,7 @@ class Block(Generic[S]):
         except trio.Cancelled:  # noqa: ASYNC103 - by itself where groups are not strict; as one of a group
             return False, []  # noqa: ASYNC104
         finally:
-            error = await self._actor.close_journal()  # noqa: ASYNC102 - it is shielded, and bounded
-            if error is not None:
-                self._actor.failures.block.failures.append(error)
+            self._actor.failures.block.failures += await self._actor.close_journal()  # noqa: ASYNC102
             self._actor.stop()
             self._send.close()
             # Its tasks have just been ended; a cancellation from outside has done what it had to do.
@@ -145,10 +157,9 @@ def _execute(actor: Actor, registry: Registry | None, command: object) -> None:
         if registry is not None and isinstance(command, commands.Schedule):
             spec = command.spec.under(registry.options_of(command.spec.fn), None)
             command = commands.Schedule(storable(ledger.rows, spec))
+        actor.submit_about(command, _carry_out, ledger, command)
     except Exception as exc:  # noqa: BLE001 - it is told like any other that cannot be done
         actor.submit(_rejected, ledger, command, exc)
-        return
-    actor.submit_about(command, _carry_out, ledger, command)
 
 
 def _carry_out(ledger: Ledger, command: object, now: int) -> None:

@@ -42,6 +42,10 @@ def text(name: str, value: object) -> str:
         raise TypeError(f"{name} must be a str, not {value!r}")
     if not value.strip() or "\0" in value or len(value) > 255:
         raise ValueError(f"{name} must be 1 to 255 characters, not blank and without NUL, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be text that UTF-8 can carry, not {value!r}") from None
     return value
 
 

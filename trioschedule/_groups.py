@@ -9,14 +9,15 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, final, overload
 
 import trio
 
+from . import _steering as steering
 from ._actor import Actor
 from ._dispatch import schedule
-from ._errors import SchedulerClosedError
+from ._errors import SchedulerClosedError, StoreError
 from ._failures import Block
-from ._handles import Job, Running, job_handle
+from ._handles import Job, Running, check_kept, job_handle
 from ._intake import storable
 from ._queries import JobQuery
-from ._records import GroupRules, Selection
+from ._records import GroupRules, RunRecord, Selection
 from ._registry import Registry
 from ._runner import run_of
 from ._spec import DEFAULTS, JobOptions, JobSpec
@@ -77,6 +78,7 @@ class Schedules:
             TypeError, ValueError: an argument is wrong; the message names it, and nothing was stored.
             DuplicateJobError: a live job has this name or unique key.
             SchedulerClosedError: the block is being left.
+            StoreError: the durable store is broken, or refuses the job, and it alone.
         """
         actor = self._actor
         spec = self._spec(trigger, fn, args, options)
@@ -84,6 +86,8 @@ class Schedules:
         records, runs = await actor.ask(
             schedule, actor.ledger, specs, contextvars.copy_context(), run_of(actor), about=specs
         )
+        if actor.journal is not None:
+            check_kept(records)
         if runs:
             await actor.all_over(runs)
         return job_handle(actor, records[0])
@@ -96,6 +100,7 @@ class Schedules:
             ValueError: as `schedule`.
             DuplicateJobError: as `schedule`; also two of the same batch.
             SchedulerClosedError: as `schedule`.
+            StoreError: as `schedule`; of the others of the batch those are kept that it does not refuse.
         """
         checked = list(specs)
         for spec in checked:
@@ -107,6 +112,7 @@ class Schedules:
         records, runs = await actor.ask(
             schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor), about=checked
         )
+        check_kept(records)
         await actor.all_over(runs)
         return [job_handle(actor, record) for record in records]
 
@@ -183,14 +189,12 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
             del ledger.groups[self.name], actor.failures.group_blocks[self.name]
             ledger.group_limits.pop(self.name, None)
-            ledger.tables.leave_group(self.name)
             if actor.journal is not None:
                 ledger.groups_left[self.name] = ledger.tables.in_memory()[1]
             for job in ledger.tables.members(self.name):
                 job.is_left = True
                 ledger.tables.touch(job)
-            await self.jobs().cancel()
-        failures: list[BaseException] = [*self._block.failures]
+            failures: list[BaseException] = [*self._block.failures, *await self._cancel_all()]
         try:
             absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
         except BaseExceptionGroup as rest:
@@ -202,3 +206,38 @@ class Group(Schedules, metaclass=NoPublicConstructor):
                 failures.insert(0, exc)
             raise BaseExceptionGroup(f"jobs of group {self.name!r} failed", failures) from None
         return absorbed
+
+    async def _cancel_all(self) -> list[Exception]:
+        """Cancel its jobs and wait for their cleanup; what went wrong with that."""
+        actor, journal = self._actor, self._actor.journal
+        if journal is None:
+            await self.jobs().cancel()
+            return []
+        tables, newest, origin = actor.ledger.tables, actor.ledger.tables.in_memory()[1], run_of(actor)
+
+        def cancel(now: int) -> list[RunRecord]:
+            jobs = [job for job in tables.members(self.name) if job.id <= newest]
+            for job in jobs:
+                steering.cancel(actor.ledger, job, now, running=None, grace=0, origin=origin, reason="cancelled")
+            return [run for job in jobs for run in job.live if run is not origin]
+
+        def leave(now: int) -> list[RunRecord]:
+            if self.name not in actor.ledger.groups:
+                tables.leave_group(self.name)
+            return cancel(now)
+
+        # At once what is at work, then, with what has to be fetched, all: that is done too if the store is down for
+        # longer than anybody waits, for as long as it comes back; and if it does not, when it is opened again.
+        at_work = actor.submit(cancel).unwrap()
+        try:
+            with journal.patience() as scope:
+                await actor.all_over(await actor.ask(leave, about=Selection(group=self.name), stays=True))
+        except StoreError as exc:
+            return [exc]
+        except SchedulerClosedError:  # the rest is done when the store is opened again
+            return []
+        finally:
+            await actor.attempts_over(at_work)  # noqa: ASYNC102 - in the caller's shield, as long as cleanups take
+        if scope.cancelled_caught:
+            return [StoreError(f"group {self.name!r}: the store is down, and hears of its end as soon as it is back")]
+        return []

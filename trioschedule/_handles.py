@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast, final
 
@@ -13,7 +13,7 @@ from . import commands
 from ._actor import Actor
 from ._checks import whole_number
 from ._dispatch import execute
-from ._errors import JobCancelledError, JobNotCompletedError, JobNotFoundError
+from ._errors import JobCancelledError, JobNotCompletedError, JobNotFoundError, StoreError
 from ._explain import Explanation, explain
 from ._plan import job_status
 from ._records import JobRecord, JobStatus, RunRecord
@@ -40,9 +40,31 @@ async def ask(actor: Actor, command: commands.Command) -> Any:
 
     A run never waits for itself.
     """
+    journal = actor.journal
+    refusals = 0 if journal is None else journal.tables.refusals
     result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor), about=command)
+    if journal is not None and journal.tables.refusals > refusals:
+        check_kept(_changed(command, result))
     await actor.all_over(runs)
     return result
+
+
+def _changed(command: commands.Command, result: Any) -> Iterable[JobRecord]:
+    """The jobs that a command has changed, as far as that is easily known."""
+    given = [getattr(getattr(command, "target", None), "_record", None), *(result if isinstance(result, list) else ())]
+    records = [one.job if isinstance(one, RunRecord) else one for one in given]
+    return [one for one in records if isinstance(one, JobRecord)]
+
+
+def check_kept(jobs: Iterable[JobRecord]) -> None:
+    """Tell that a durable store does not take what a job has come to.
+
+    Raises:
+        StoreError: it was given up.
+    """
+    for job in jobs:
+        if job.stored is not None and job.stored.refused is not None:
+            raise StoreError(f"job {job.label!r} is given up: {job.stored.refused}", rows=(job.id,))
 
 
 # --- handles --------------------------------------------------------------------------------------------------
@@ -222,7 +244,7 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
     def _cancel_nowait(self, command: commands.Cancel) -> bool:
         changes = not self._record.is_over and self._record.ending is None
-        self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor))
+        self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor), overtakes=True)
         return changes
 
     async def wait(self) -> Run[T_co]:

@@ -12,9 +12,10 @@ scheduler's block with its error. Nobody waits for ever because of either.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, final
 
@@ -27,7 +28,9 @@ from ._errors import SchedulerClosedError, StoreError
 from ._needs import Needs, joined
 from ._spec import Retention
 from ._time import US
-from .stores import Answer, Prune, Query, Store
+from ._util import problem
+from .commands import Cancel, Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update
+from .stores import Answer, Changes, Prune, Query, Store
 from .stores._kept import KeptTables
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ CLOSING_PATIENCE: Final = 5.0
 PRUNE_EVERY_US: Final = 60 * US
 PRUNE_MOST: Final = 2_000
 _DAY: Final = 86_400.0
+# Commands that change something whenever they are done; those that start something are refused by their own rules.
+_STEERING: Final = (Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update)
 
 logger = logging.getLogger("trioschedule")
 
@@ -58,9 +63,11 @@ class Steps(Protocol):
 
     def tell(self, event: events.Event) -> None: ...
 
-    def give_up(self, error: StoreError) -> None: ...
+    def give_up(self, error: Exception | None) -> None: ...
 
     def look_at_broken(self, jobs: list[JobRecord]) -> None: ...
+
+    def stop_broken(self, jobs: list[JobRecord]) -> None: ...
 
     def wake_watchers(self) -> None: ...
 
@@ -92,6 +99,7 @@ class Journal:
         # Steps belong to the generation in which their changes are written.
         self._generation = 1
         self._committed = 0
+        self._patient: list[trio.CancelScope] = []
         self._work = trio.Event()
         self._progress = trio.Event()
         self._hurry = trio.Event()
@@ -142,14 +150,22 @@ class Journal:
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
-    def submit(self, request: Any, about: Any) -> None:
-        """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn."""
+    def submit(self, request: Any, about: Any, *, overtakes: bool = False) -> None:
+        """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn.
+
+        With ``overtakes`` it waits for its own rows only.
+
+        Raises:
+            SchedulerClosedError: the store has been closed, and it would change something.
+        """
+        if self._closed:
+            self._check_changes_nothing(about)
         needs = None
         if about is not None:
             needs = Needs(self.tables)
             if not needs.look(about):
                 needs = None
-        if needs is None and not self._waiting:
+        if needs is None and (overtakes or not self._waiting):
             self._steps.post(request)
             return
         if needs is None:
@@ -157,10 +173,11 @@ class Journal:
         self._waiting.append((request, needs, about))
         self._work.set()
 
-    async def ask(self, request: Any, about: Any) -> None:
+    async def ask(self, request: Any, about: Any, *, stays: bool = False) -> None:
         """Run the step of a request and wait until it is durable.
 
-        Cancelled before the step: it never is. Cancelled afterwards: it is waited for, as long as the store answers.
+        Cancelled before the step: it never is, unless it ``stays``. Cancelled afterwards: it is waited for, as long as
+        the store answers.
 
         Raises:
             StoreError: the store is broken.
@@ -170,35 +187,70 @@ class Journal:
         if self._closed:
             self._ask_closed(request, about)
             return
-        self.submit(request, about)
+        # A cancellation must reach what runs whatever others wait for.
+        self.submit(request, about, overtakes=isinstance(about, Cancel))
         try:
             while not request.is_done:
                 self._check()
                 await self._progress.wait()
         except trio.Cancelled:  # noqa: ASYNC103
             if not request.is_done:
-                self._withdraw(request)
                 raise
             # It came when the step had been made already; the next checkpoint raises it again.
+        finally:
+            if not request.is_done and not stays:
+                self._withdraw(request)
         await self.durable()
 
     def _ask_closed(self, request: Any, about: Any) -> None:
         """What is in memory can still be looked at."""
+        self._check_changes_nothing(about)
         if not Needs(self.tables).look(about):
             self._steps.post(request)
             if request.error is not None or not self.tables.is_dirty:
                 return
-        raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
+            self._drop()
+        self._check()
+
+    def _check_changes_nothing(self, about: Any) -> None:
+        """Refuse a command after the end, unless there is nothing for it to change any more."""
+        if isinstance(about, _STEERING):
+            self._check()
+        if isinstance(about, Cancel) and not all(job.is_over for job in Needs(self.tables).found(about.target)):
+            self._check()
+
+    def _drop(self) -> None:
+        """What cannot be written any more must not be waited for."""
+        self.tables.take(None)
+        self._held.clear()
 
     def _withdraw(self, request: Any) -> None:
         request.is_withdrawn = True
         self._waiting = deque(one for one in self._waiting if one[0] is not request)
+
+    @contextmanager
+    def patience(self) -> Iterator[trio.CancelScope]:
+        """A scope that is cancelled when the store has been down for `CLOSING_PATIENCE` in it."""
+        scope = trio.CancelScope()
+        self._patient.append(scope)
+        self._set_patience()
+        try:
+            with scope:
+                yield scope
+        finally:
+            self._patient.remove(scope)
+
+    def _set_patience(self) -> None:
+        deadline = trio.current_time() + CLOSING_PATIENCE if self.is_down else math.inf
+        for scope in self._patient:
+            scope.deadline = min(scope.deadline, deadline) if self.is_down else deadline
 
     async def durable(self) -> None:
         """Wait until all steps up to now are durable; at least a checkpoint.
 
         Raises:
             StoreError: the store is broken.
+            SchedulerClosedError: it has been closed before.
         """
         pending = self.tables.is_dirty or bool(self._held)
         target = self._generation if pending else self._generation - 1
@@ -217,21 +269,31 @@ class Journal:
     def _check(self) -> None:
         if self.broken is not None:
             raise StoreError(f"{self._store}: {self.broken}") from self.broken
+        if self._closed:
+            raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
+    # Protected from KeyboardInterrupt, which the main task gets: an exchange that is torn in two has no outcome.
     @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Exchange whenever there is something to write or to fetch; ends after `close`, and not before."""
-        with trio.CancelScope(shield=True):
-            await self._run()
+        has_ended = False
+        try:
+            with trio.CancelScope(shield=True):
+                await self._run()
+            has_ended = True
+        except Exception as exc:  # noqa: BLE001 - a fault of the store, which must not leave anybody waiting
+            self._break(exc)
+            has_ended = True
+        finally:
+            if not has_ended:  # SystemExit, and its like: they go their way
+                self._break(None)
 
     async def _run(self) -> None:
         delay = BACKOFF
-        while self.broken is None:
+        while self.broken is None and not self._closed:
             if not self._has_work():
-                if self._closing:
-                    return
                 self._work = trio.Event()
                 with trio.move_on_after(_DAY) as rest:
                     await self._work.wait()
@@ -252,18 +314,24 @@ class Journal:
             await trio.sleep(BACKOFF)
 
     def _has_work(self) -> bool:
-        if self.tables.is_dirty or self._held or self._waiting:
+        if self._is_owed():
             return True
-        return not self._closing and self.tables.fetch(self._clock.now()) is not None
+        # A store that is down is asked again also if nobody wants anything of it: slots wait for it.
+        return not self._closing and (self.is_down or self.tables.fetch(self._clock.now()) is not None)
+
+    def _is_owed(self) -> bool:
+        return bool(self.tables.is_dirty or self._held or self._waiting)
 
     async def _exchange(self) -> bool:
-        """One exchange; whether it succeeded."""
+        """One exchange; whether the next one may follow at once."""
         now = self._clock.now()
         prune = None
         if now >= self._next_prune and not self._closing:
             prune = Prune(now - self._keep_us, now, self._keep, PRUNE_MOST)
         changes = self.tables.take(prune)
         held, self._held = self._held, []
+        if self.tables.unwritable:
+            self._refuse(self.tables.unwritable, "it cannot be written down")
         asking = list(self._waiting)
         due = None if self._closing else self.tables.fetch(now)
         self._fetching = due is not None
@@ -276,8 +344,7 @@ class Journal:
                 self.tables.give_back(changes)
                 self._held = held + self._held
                 self._fetching = False
-                self._failed(error)
-                return False
+                return self._failed(error, changes)
             if prune is not None:
                 more = len(answer.pruned) >= PRUNE_MOST
                 self._next_prune = now if more else now + PRUNE_EVERY_US
@@ -308,6 +375,7 @@ class Journal:
         """What was written is durable: tell of it. What was asked for is here: go on with it."""
         if self.is_down:
             self.is_down = False
+            self._set_patience()
             logger.info("%s is back", self._store)
         self._committed = generation
         self._steps.perform(held)
@@ -335,25 +403,48 @@ class Journal:
         if not is_waiting:
             tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError, changes: Changes) -> bool:
+        """An exchange has failed, and nothing was written; whether the next one may follow at once."""
         self._trouble = str(error)
-        if error.rows:
-            self.tables.set_aside(error.rows)
+        if error.rows and (jobs := self.tables.refusable(error.rows, changes)) is not None:
             logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
-            return
+            self._refuse(jobs, f"the store refused it: {error}")
+            return True
         if error.temporary:
             if not self.is_down:
                 logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
             self.is_down = True
+            self._set_patience()
             self._steps.tell(events.StoreFailed(at_us=self._clock.now(), error=str(error)))
-            return
-        logger.error("%s is broken: %s", self._store, error)
-        self.broken = error
+            return False
+        self._break(error)
+        return False
+
+    def _refuse(self, jobs: Iterable[JobRecord], why: str) -> None:
+        """These cannot be written: they end, and all others go on."""
+        refused = self.tables.refuse(jobs, why)
+        ids = {job.id for job in refused}
+        self._held = [one for one in self._held if getattr(one[1], "job_id", None) not in ids]
+        self._steps.stop_broken(refused)
+        self._steps.post()
+
+    def _break(self, error: Exception | None) -> None:
+        """Nothing can be written any more: the block ends, and nobody waits in vain."""
+        if isinstance(error, StoreError):
+            logger.error("%s is broken: %s", self._store, error)
+            self.broken = error
+        else:
+            why = "its exchange was interrupted" if error is None else f"a fault in it: {problem(error)}"
+            self.broken = StoreError(f"{self._store} is broken; {why}")
+            self.broken.__cause__ = error
+            logger.error("%s is broken", self._store, exc_info=error)
         self._steps.give_up(error)
+        self._tell_progress()
 
     def _tell_progress(self) -> None:
         parked = self._parked
-        while parked and (parked[0][0] <= self._committed or self.is_down or self.broken is not None):
+        nobody_waits = self.is_down or self.broken is not None or self._closed
+        while parked and (nobody_waits or parked[0][0] <= self._committed):
             trio.lowlevel.reschedule(parked.popleft()[1])
         self._progress.set()
         self._progress = trio.Event()
@@ -362,29 +453,38 @@ class Journal:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
-        """Wait until no exchange is under way, then give back the starts that none will tell of any more."""
-        while self._in_flight:
-            await self._progress.wait()
+        """Give back the starts that none will tell of any more, and wait for the exchange that is under way."""
         starts = [subject for effect, subject in self._held if is_start(effect)]
         self._held = [one for one in self._held if not is_start(one[0])]
+        generation = self._generation
+        while self._in_flight and self._generation == generation:  # not for what others ask for meanwhile
+            await self._progress.wait()
         return starts
 
-    async def close(self) -> StoreError | None:
-        """Write what is left, for as long as patience lasts, and let the store go; what could not be written."""
+    async def close(self) -> list[Exception]:
+        """Write what is left, for as long as patience lasts, and let the store go; what went wrong with that."""
+        problems: list[Exception] = []
         with trio.CancelScope(shield=True):
-            await self._close()
-        return self.broken
+            await self._close(problems)
+        return problems
 
-    async def _close(self) -> None:
+    async def _close(self, problems: list[Exception]) -> None:
         self._closing = True
-        self._work.set()
         self._hurry.set()
         with trio.move_on_after(CLOSING_PATIENCE):
-            while self.broken is None and (self.tables.is_dirty or self._held or self._waiting or self._in_flight):
+            while self.broken is None and (self._is_owed() or self._in_flight):
                 self._work.set()
                 await self._progress.wait()
+        self._closed = True
+        self._work.set()
+        while self._in_flight:  # a store that is slow is left as soon as it has answered
+            await self._progress.wait()
         if self.broken is None and (self.tables.is_dirty or self._held):
             self.broken = StoreError(f"{self._store}: it is down, and what happened last could not be written")
-        self._closed = True
+            problems.append(self.broken)
+        self._drop()
         self._tell_progress()
-        await self._store.close()
+        try:
+            await self._store.close()
+        except Exception as exc:  # noqa: BLE001 - of a store that keeps no promise the block still ends
+            problems.append(exc)

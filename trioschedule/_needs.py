@@ -98,6 +98,10 @@ class Needs:
         if job.options.unique is not None and job.stored is not None:
             self._holder(unique_key(job.options.unique, job))
 
+    def found(self, target: Any) -> Iterable[JobRecord]:
+        """What of a target is in memory."""
+        return self._target(target)
+
     def _target(self, target: Any) -> Iterable[JobRecord]:
         """Want what a target means; what of it is in memory already."""
         tables = self._tables

@@ -196,7 +196,8 @@ class Stored:
 
     `function` and `args` are the registered name and the arguments as text. `trigger` and `options` are each a value
     and its text, so that it is written once. `broken` says why its row cannot be read: then its definition is left as
-    it is. `runs` are the runs that the row holds, while the job is not in memory.
+    it is. `refused` says why the store does not take it: then nothing more of it is written. `runs` are the runs that
+    the row holds, while the job is not in memory.
     """
 
     function: str
@@ -206,6 +207,7 @@ class Stored:
     trigger: tuple[Any, str] | None = None
     options: tuple[Any, str] | None = None
     broken: str | None = None
+    refused: str | None = None
     is_new: bool = True
     is_redefined: bool = False
     runs: tuple[RunRecord, ...] = ()

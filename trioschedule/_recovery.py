@@ -73,7 +73,7 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
 
 
 def stop_broken(ledger: Ledger, job: JobRecord, now: int) -> None:
-    """End a job whose row cannot be read: FAILED, with the reason; everything else goes on."""
+    """End a job whose row cannot be read, or written: FAILED, with the reason; everything else goes on."""
     if job.finished_at is not None or job.stored is None or job.stored.broken is None:
         return
     logger.error("job %r stops: %s", job.label, job.stored.broken)

@@ -106,6 +106,25 @@ _decode_runs: Final = msgspec.json.Decoder(list[_Run]).decode
 _decode_call: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+def _text_of(thing: Any) -> str:
+    try:
+        return _encode(thing).decode()
+    except UnicodeEncodeError:
+        return _encode(_cleaned(thing)).decode()
+
+
+def _cleaned(thing: Any) -> Any:
+    """The same with halves of surrogate pairs, which names of files that are no UTF-8 have, as escapes."""
+    if isinstance(thing, str):
+        return thing.encode(errors="backslashreplace").decode()
+    if isinstance(thing, list | tuple):
+        return type(thing)([_cleaned(one) for one in thing])
+    if isinstance(thing, msgspec.Struct):
+        cleaned = {name: _cleaned(getattr(thing, name)) for name in thing.__struct_fields__}
+        return msgspec.structs.replace(thing, **cleaned)
+    return thing
+
+
 @final
 class Missing:
     """Stands for a function that cannot be called: no registry knows it, or its arguments cannot be read."""
@@ -263,7 +282,7 @@ class Rows:
         )  # fmt: skip
         return JobState(
             job.id, job.name, stored.key, until, job_status(job)._value_, _wake_of(job), job.finished_at,
-            _encode(state).decode(), _encode([self._run(run) for run in runs]).decode() if runs else "[]",
+            _text_of(state), _text_of([self._run(run) for run in runs]) if runs else "[]",
         )  # fmt: skip
 
     def _run(self, run: RunRecord) -> _Run:
@@ -280,9 +299,7 @@ class Rows:
     def history(self, run: RunRecord) -> RunRow:
         """A run that is over as a row of its own."""
         assert run.finished_at is not None
-        return RunRow(
-            run.id, run.job.id, run.due, run.status.value, run.finished_at, _encode(self._run(run)).decode()
-        )  # fmt: skip
+        return RunRow(run.id, run.job.id, run.due, run.status.value, run.finished_at, _text_of(self._run(run)))
 
     # --- reading --------------------------------------------------------------------------------------------------
 

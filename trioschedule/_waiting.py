@@ -76,25 +76,33 @@ class Waits:
     async def run_over(self, run: RunRecord) -> None:
         """Wait until a run has ended and cleaned up; checkpoints."""
         if run.is_over:
-            await self._durable()
+            await self.settle_durable()
         while not run.is_over:
             self._check_goes_on()
             self.ledger.awaited_runs.add(run.id)
             await self._run_waiters[run.id].wait()
+            self._check_store()
 
     async def all_over(self, runs: Iterable[RunRecord]) -> None:
         """Wait until each of these has ended; no checkpoint if there is none."""
         for run in runs:
             await self.run_over(run)
 
+    async def attempts_over(self, runs: Iterable[RunRecord]) -> None:
+        """Wait until nothing of these is at work any more, written or not."""
+        ids = {run.id for run in runs}
+        while not ids.isdisjoint(self.attempts):
+            await self._change()
+
     async def job_over(self, job: JobRecord) -> None:
         """Wait until a job is over; checkpoints."""
         if job.is_over:
-            await self._durable()
+            await self.settle_durable()
         while not job.is_over:
             self._check_goes_on()
             self.ledger.awaited_jobs.add(job.id)
             await self._job_waiters[job.id].wait()
+            self._check_store()
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
@@ -109,7 +117,7 @@ class Waits:
             if run is None and not job.is_over:
                 continue  # it was woken for nothing
             if run is None:
-                await self._durable()
+                await self.settle_durable()
                 return None
             await self.run_over(run)
             if run.status is not RunStatus.SKIPPED:  # it was moved to another time before it started
@@ -119,19 +127,22 @@ class Waits:
         """Wait until nothing is due, unless it is held, or running."""
         await trio.lowlevel.checkpoint()
         self._step()  # what has come due since the last one
-        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle() or self._is_writing()):
+        while not self.is_stopped and (self._armed == -math.inf or not self.ledger.is_idle() or self._is_behind()):
+            self._check_store()
             await self._change()
 
     async def all_done(self) -> None:
         """Wait until every job is over."""
         await trio.lowlevel.checkpoint()
         while self.ledger.open_jobs and not self.is_stopped:
+            self._check_store()
             await self._change()
-        await self._durable()
+        await self.settle_durable()
 
     async def settled(self, runs: Sequence[RunRecord]) -> None:
         """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
         while runs := [run for run in runs if run.status in BUSY and not self.ledger.is_held(run)]:
+            self._check_goes_on()
             await self._change()
 
     async def quiet(self) -> None:
@@ -144,7 +155,11 @@ class Waits:
         journal = self.journal
         return journal is not None and not journal.is_down and journal.broken is None and not journal.is_quiet
 
-    async def _durable(self) -> None:
+    def _is_behind(self) -> bool:
+        """Whether the journal has something under way, or cannot know whether something is due."""
+        return self.journal is not None and (self.journal.is_down or not self.journal.is_quiet)
+
+    async def settle_durable(self) -> None:
         """Wait until what can be seen is durable; at least a checkpoint."""
         if self.journal is None:
             await trio.lowlevel.checkpoint()
@@ -155,13 +170,17 @@ class Waits:
         """Refuse to wait for what will not come any more."""
         if self.journal is None:
             return
-        if self.journal.broken is not None:
-            raise StoreError(f"the store is broken: {self.journal.broken}") from self.journal.broken
+        self._check_store()
         if self.is_stopped:
             raise SchedulerClosedError(
                 "the block that opened this scheduler has been left; what is not over goes on when its store is opened "
                 "again"
             )
+
+    def _check_store(self) -> None:
+        """Refuse to wait for what will not be written any more, and to tell of what was not."""
+        if self.journal is not None and self.journal.broken is not None:
+            raise StoreError(f"the store is broken: {self.journal.broken}") from self.journal.broken
 
     async def _change(self) -> None:
         self._watchers += 1

@@ -256,7 +256,7 @@ async def test_credentials_decide(monkeypatch: pytest.MonkeyPatch) -> None:
         (b'{"command": "ls", "args": {"status": "due"}}', "status must be a list, not 'due'"),
         (b'{"command": "ls", "args": {"tags": []}}', "tags must have 1 to 10000 members, not 0"),
         (b'{"command": "ls", "args": {"tags": [1]}}', "tags (each) must be a str, not 1"),
-        (b'{"command": "ls", "args": {"name": "\\ud800"}}', "without lone surrogates, not '\\ud800'"),
+        (b'{"command": "ls", "args": {"name": "\\ud800"}}', "UTF-8 can carry, not '\\ud800'"),
         (b'{"command": "ls", "args": {"name": "a\\u0000"}}', "without NUL"),
         (b'{"command": "ls", "args": {"all": 1}}', "all must be true or false, not 1"),
         (b'{"command": "show"}', "target must be given: the id or the name of a job"),

@@ -11,6 +11,7 @@ asked for; all others rest in the store. What a step changes is noted here and g
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import count
 from typing import Any, Final, Protocol, final
@@ -32,6 +33,8 @@ _MOST_TIMED: Final = 8_192
 _START: Final = (-(2**62), 0)
 # A run in one of these is not the one of its one-shot's slot, or not over.
 _NOT_THE_SLOT: Final = LIVE | {RunStatus.SKIPPED}
+
+logger = logging.getLogger("trioschedule")
 
 
 class Storing(Protocol):
@@ -84,6 +87,9 @@ class KeptTables(Tables):
         self.handle: Callable[[JobRecord], Any] = lambda job: job
         self._groups_opened: dict[str, None] = {}
         self._groups_left: dict[str, None] = {}
+        # What cannot be written; jobs that `take` has just found to be so.
+        self._refused: set[int] = set()
+        self.unwritable: list[JobRecord] = []
 
     # --- what changes ---------------------------------------------------------------------------------------------
 
@@ -91,6 +97,11 @@ class KeptTables(Tables):
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
         return bool(self._dirty or self._removed or self._queues or self._groups_opened or self._groups_left)
+
+    @property
+    def refusals(self) -> int:
+        """How many jobs the store has refused."""
+        return len(self._refused)
 
     def new_job_id(self) -> int:
         job_id = super().new_job_id()
@@ -131,6 +142,8 @@ class KeptTables(Tables):
     def finish_job(self, job: JobRecord, /) -> None:
         super().finish_job(job)
         self._dirty[job.id] = job
+        if job.stored is not None and job.stored.refused is not None and job.stored.is_new and job.is_over:
+            self.remove_job(job)  # it never was
 
     def remove_job(self, job: JobRecord, /) -> None:
         super().remove_job(job)
@@ -182,19 +195,28 @@ class KeptTables(Tables):
         defined: list[JobDefinition] = []
         changed: list[JobState] = []
         rows = self.rows
+        self.unwritable = []
         for job in self._dirty.values():
             stored = job.stored
             assert stored is not None
-            state = rows.state(job, self._split(job))
-            if stored.is_new:
-                row = rows.added(job, state)
-                stored.options, stored.is_new = (job.options, row.options), False
-                added.append(row)
+            if stored.refused is not None:
                 continue
-            if rows.is_redefined(job):
-                definition = rows.definition(job)
-                stored.options, stored.is_redefined = (job.options, definition.options), False
-                defined.append(definition)
+            try:
+                state = rows.state(job, self._split(job))
+                if stored.is_new:
+                    row = rows.added(job, state)
+                    stored.options, stored.is_new = (job.options, row.options), False
+                    added.append(row)
+                    continue
+                if rows.is_redefined(job):
+                    definition = rows.definition(job)
+                    stored.options, stored.is_redefined = (job.options, definition.options), False
+                    defined.append(definition)
+            except Exception as exc:
+                exc.add_note(f"job {job.label!r}")
+                logger.error("a job cannot be written down", exc_info=exc)
+                self.unwritable.append(job)
+                continue
             changed.append(state)
         self._guests.update(self._dirty)
         changes = Changes(
@@ -202,7 +224,7 @@ class KeptTables(Tables):
             added=added,
             defined=defined,
             changed=changed,
-            runs=tuple(self._history_rows.values()),
+            runs=tuple([row for row in self._history_rows.values() if row.job_id not in self._refused]),
             runs_reopened=tuple(self._reopened),
             queues=tuple(self._queues.values()),
             groups_opened=tuple(self._groups_opened),
@@ -281,13 +303,24 @@ class KeptTables(Tables):
             if run.id not in self._reopened and run.job_id not in self._removed:
                 self._history_rows.setdefault(run.id, run)
 
-    def set_aside(self, job_ids: Collection[int]) -> None:
-        """These cannot be written: they end here."""
-        for job_id in job_ids:
-            if (job := self._jobs.get(job_id)) is not None:
-                job.reason = "the store refused its row"
-                super().remove_job(job)
-                self._dirty.pop(job_id, None)
+    def refusable(self, job_ids: Collection[int], changes: Changes) -> list[JobRecord] | None:
+        """Of jobs that a store refuses those that are in memory; None if it was given none of them."""
+        given = {row.id for rows in (changes.added, changes.defined, changes.changed) for row in rows}
+        given.update(run.job_id for run in changes.runs)
+        if given.isdisjoint(job_ids):
+            return None
+        return [self._jobs[job_id] for job_id in job_ids if job_id in self._jobs]
+
+    def refuse(self, jobs: Iterable[JobRecord], why: str) -> list[JobRecord]:
+        """Write nothing more of these: what is in the store of them stays as it is. Gives those that are news."""
+        refused = []
+        for job in jobs:
+            assert job.stored is not None
+            if job.stored.refused is None:
+                job.stored.refused = job.stored.broken = why
+                self._refused.add(job.id)
+                refused.append(job)
+        return refused
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
@@ -389,7 +422,7 @@ class KeptTables(Tables):
             self._sweep()
 
     def _may_rest(self, job: JobRecord) -> bool:
-        if job.live or job.follows:
+        if job.live or job.follows or job.id in self._refused:
             return False
         return job.wake_at is None or (self.frontier is not None and (job.wake_at, job.id) > self.frontier)
 
