@@ -224,7 +224,15 @@ class Journal:
                     await self._work.wait()
                 if not rest.cancelled_caught:
                     continue
-            if await self._exchange():
+            try:
+                succeeded = await self._exchange()
+            except Exception as exc:  # else everybody would wait for ever
+                logger.exception("trioschedule: an exchange with %s failed; please report this", self._store)
+                self.broken = StoreError(f"{type(exc).__name__} within trioschedule: {exc}")
+                self._steps.give_up(self.broken)
+                self._tell_progress()
+                return
+            if succeeded:
                 delay = BACKOFF
             elif self.broken is None:
                 await self._back_off(delay)
