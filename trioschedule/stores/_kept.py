@@ -11,12 +11,12 @@ asked for; all others rest in the store. What a step changes is noted here and g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Final, Protocol, final
 from weakref import WeakValueDictionary
 
-from .._records import LIVE, MANUAL, JobRecord, RunRecord, RunStatus, Stored
+from .._records import LIVE, MANUAL, JobRecord, RunRecord, RunStatus, Selection, Stored
 from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
@@ -286,6 +286,10 @@ class KeptTables(Tables):
                 job.reason = "the store refused its row"
                 super().remove_job(job)
                 self._dirty.pop(job_id, None)
+
+    def select(self, selection: Selection, /) -> Iterator[JobRecord]:
+        # Here they came in the order in which they were asked for.
+        return iter(sorted(super().select(selection), key=lambda job: job.id))
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
