@@ -7,7 +7,7 @@ definition is never written back, so that nothing is lost by a function that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, final
+from typing import Annotated, Any, Final, Protocol, final
 
 import attrs
 import msgspec
@@ -17,6 +17,7 @@ from ._errors import NotRegisteredError
 from ._plan import job_status, wake_time
 from ._policies import options_from_json, options_to_json, trigger_from_json, trigger_to_json
 from ._records import (
+    ACTIVE,
     DUE,
     LIVE,
     MANUAL,
@@ -30,9 +31,10 @@ from ._records import (
     RunRecord,
     RunStatus,
     Stored,
+    Unread,
 )
 from ._spec import DEFAULTS, Options
-from ._time import US
+from ._time import FIRST_US, LAST_US, US
 from ._util import problem
 from .stores import JobDefinition, JobRow, JobState, RunRow
 from .triggers import Manual
@@ -53,25 +55,30 @@ _UNREADABLE: Final = (
 )
 
 
+# What was no number of ours would end in an error far from here.
+_Time = Annotated[int, msgspec.Meta(ge=FIRST_US, le=LAST_US)]
+_Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What a job is besides its columns."""
 
-    since: int
-    next_due: int | None = None
-    version: int = 0
-    paused_at: int | None = None
+    since: _Time
+    next_due: _Time | None = None
+    version: _Number = 0
+    paused_at: _Time | None = None
     paused_reason: str | None = None
     ending: str | None = None
     reason: str | None = None
-    started: int = 0
-    failures: int = 0
+    started: _Number = 0
+    failures: _Number = 0
     is_left: bool = False
-    last_run: int | None = None
+    last_run: _Number | None = None
 
 
 class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    attempt: int
-    at: int
+    attempt: _Number
+    at: _Time
     message: str
     traceback: str = ""
 
@@ -79,24 +86,24 @@ class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 class _Run(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One run."""
 
-    id: int
-    due: int
+    id: _Number
+    due: _Time
     status: str
-    ready_at: int
+    ready_at: _Number
     kind: str = "slot"
     alone: bool = True
-    attempt: int = 0
-    attempts: int = 1
-    started_at: int | None = None
-    finished_at: int | None = None
+    attempt: _Number = 0
+    attempts: _Number = 1
+    started_at: _Time | None = None
+    finished_at: _Time | None = None
     errors: list[_Error] = msgspec.field(default_factory=list)
     reason: str | None = None
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     cancel_requested: bool = False
-    last_due: int | None = None
-    count: int | None = None
+    last_due: _Time | None = None
+    count: _Number | None = None
     progress: tuple[float, str | None] | None = None
-    interruptions: int = 0
+    interruptions: _Number = 0
     is_history: bool = False
 
 
@@ -190,6 +197,8 @@ class Rows:
             TypeError, ValueError: JSON cannot carry it.
         """
         assert job.stored is not None
+        if job.name is not None and _clean(job.name) != job.name:
+            raise ValueError(f"name must be text that a file can hold, not {job.name!r}")
         self._trigger_text(job, job.stored)
         self._options_text(job.options)
 
@@ -253,8 +262,8 @@ class Rows:
             until = job.created_at + round(unique.period * US)
         state = _State(
             job.since, job.next_due, job.version, None if paused is None else paused.at,
-            None if paused is None else paused.reason, job.ending, job.reason, job.started, job.failures, job.is_left,
-            None if last is None else last.id,
+            None if paused is None else _clean(paused.reason), job.ending, _clean(job.reason), job.started,
+            job.failures, job.is_left, None if last is None else last.id,
         )  # fmt: skip
         return JobState(
             job.id, job.name, stored.key, until, job_status(job).value, _wake_of(job), job.finished_at,
@@ -263,13 +272,18 @@ class Rows:
 
     def _run(self, run: RunRecord) -> _Run:
         value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-        if run.value is not None:
+        if isinstance(run.value, Unread):
+            value = msgspec.Raw(run.value.text.encode())
+        elif run.value is not None:
             value = msgspec.Raw(self._codec.encode_result(run.fn, run.value).encode())
-        errors = [_Error(one.attempt, one.at, one.message, one.traceback) for one in run.errors[-ERRORS_KEPT:]]
+        errors = [
+            _Error(one.attempt, one.at, _clean(one.message), _clean(one.traceback)) for one in run.errors[-ERRORS_KEPT:]
+        ]
+        progress = None if run.progress is None else (run.progress[0], _clean(run.progress[1]))
         return _Run(
             run.id, run.due, run.status.value, run.ready_at, run.kind.value, run.alone, run.attempt, run.attempts,
-            run.started_at, run.finished_at, errors, run.reason, value, run.cancel_requested, run.last_due, run.count,
-            run.progress, run.interruptions, run.is_history,
+            run.started_at, run.finished_at, errors, _clean(run.reason), value, run.cancel_requested, run.last_due,
+            run.count, progress, run.interruptions, run.is_history,
         )  # fmt: skip
 
     def history(self, run: RunRecord) -> RunRow:
@@ -332,8 +346,10 @@ class Rows:
         job.ending = None if state.ending is None else JobStatus(state.ending)
         job.reason, job.started, job.failures, job.is_left = state.reason, state.started, state.failures, state.is_left
         runs = [] if row.runs == "[]" else [self._read_run(one, job) for one in _decode_runs(row.runs)]
-        stored.runs = tuple(runs)
-        job.live = tuple([run for run in runs if run.status in LIVE])
+        live = tuple([run for run in runs if run.status in LIVE])
+        if row.status not in ACTIVE and any(run.status in ACTIVE for run in live):
+            raise ValueError(f"a run of it is at work, and it is {row.status[:20]!r}")
+        stored.runs, job.live = tuple(runs), live
         job.last_run = next((run for run in runs if run.id == state.last_run), None)
         if job.finished_at is None and job.paused is None:
             # The column may be the time of a run instead.
@@ -355,10 +371,11 @@ class Rows:
         record.cancel_requested, record.last_due, record.count = run.cancel_requested, run.last_due, run.count
         record.progress, record.interruptions, record.is_history = run.progress, run.interruptions, run.is_history
         if run.value is not msgspec.UNSET:
+            text = bytes(run.value).decode()
             try:
-                record.value = self._codec.decode_result(job.fn, bytes(run.value).decode())
+                record.value = self._codec.decode_result(job.fn, text)
             except _UNREADABLE as exc:
-                record.reason = f"its result cannot be read: {problem(exc)}"
+                record.value = Unread(text, f"its result cannot be read: {problem(exc)}")
         return record
 
 
@@ -373,6 +390,11 @@ def _wake_of(job: JobRecord) -> int | None:
         elif run.status is RUNNING:
             continue
     return min(times, default=None)
+
+
+def _clean(text: Any) -> Any:
+    """Text as a file can hold it: what is no character, as in names of files that are none, becomes its escape."""
+    return text if text is None or text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _untyped_call(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:

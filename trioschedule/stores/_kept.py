@@ -326,8 +326,16 @@ class KeptTables(Tables):
         job = self.job(row.id)
         if job is None:
             job = self.rows.read(row)
+            self._check_runs(job)
             self._adopt(job)
         return job
+
+    def _check_runs(self, job: JobRecord) -> None:
+        """A row with a run of another job is none of ours; that job is not to suffer."""
+        stored = job.stored
+        if stored is not None and any(run.id in self._runs for run in stored.runs):
+            stored.runs, job.live, job.last_run = (), (), None
+            stored.broken = stored.broken or "its state cannot be read: there is a run of another job in it"
 
     def _adopt(self, job: JobRecord) -> None:
         stored = job.stored
