@@ -308,7 +308,7 @@ class Journal:
         self._steps.perform(held)
         tables = self.tables
         tables.forget(answer.pruned)
-        jobs = [tables.install(row) for row in answer.jobs]
+        jobs = [tables.install(row) for row in answer.jobs if not tables.is_removed(row.id)]
         if is_fetched:
             self._fetching = False
             jobs += tables.arrive(answer.due)

@@ -306,6 +306,10 @@ class KeptTables(Tables):
         """Whether a job's record is at hand."""
         return job_id in self._jobs or job_id in self._resting
 
+    def is_removed(self, job_id: int) -> bool:
+        """Whether a job was deleted, and the store does not know yet: what it tells of that one is over."""
+        return job_id in self._removed
+
     def knows_live(self, name: str) -> bool:
         """Whether the live job of this name is in memory; there is only one."""
         job_id = self._names.holder(name)
@@ -352,7 +356,7 @@ class KeptTables(Tables):
 
     def arrive(self, rows: Collection[JobRow]) -> list[JobRecord]:
         """Take in the next chunk of those that are due soon, and move the frontier behind it."""
-        jobs = [self.install(row) for row in rows]
+        jobs = [self.install(row) for row in rows if not self.is_removed(row.id)]
         last = rows[-1] if isinstance(rows, list) and rows else None
         if len(rows) < CHUNK or last is None or last.wake_at is None:
             self.frontier = None
