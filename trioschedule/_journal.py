@@ -221,7 +221,7 @@ class Journal:
 
     def _drop(self) -> None:
         """What cannot be written any more must not be waited for."""
-        self.tables.take(None)
+        self.tables.discard()
         self._held.clear()
 
     def _withdraw(self, request: Any) -> None:

@@ -139,6 +139,15 @@ class RunError:
 
 @final
 @attrs.frozen
+class Unread:
+    """A result that cannot be read: its text as it was written, and why."""
+
+    text: str
+    why: str
+
+
+@final
+@attrs.frozen
 class Pause:
     """Since when (µs) a job is paused, and why."""
 

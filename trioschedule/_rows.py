@@ -7,7 +7,7 @@ definition is never written back, so that nothing is lost by a function that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, final
+from typing import Annotated, Any, Final, Protocol, final
 
 import attrs
 import msgspec
@@ -17,6 +17,7 @@ from ._errors import NotRegisteredError
 from ._plan import job_status, wake_time
 from ._policies import options_from_json, options_to_json, trigger_from_json, trigger_to_json
 from ._records import (
+    ACTIVE,
     DUE,
     LIVE,
     MANUAL,
@@ -29,9 +30,10 @@ from ._records import (
     RunRecord,
     RunStatus,
     Stored,
+    Unread,
 )
 from ._spec import DEFAULTS, Options
-from ._time import US
+from ._time import FIRST_US, LAST_US, US
 from ._util import problem
 from .stores import JobDefinition, JobRow, JobState, RunRow
 from .triggers import Manual
@@ -52,25 +54,30 @@ _UNREADABLE: Final = (
 )
 
 
+# What was no number of ours would end in an error far from here.
+_Time = Annotated[int, msgspec.Meta(ge=FIRST_US, le=LAST_US)]
+_Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What a job is besides its columns."""
 
-    since: int
-    next_due: int | None = None
-    version: int = 0
-    paused_at: int | None = None
+    since: _Time
+    next_due: _Time | None = None
+    version: _Number = 0
+    paused_at: _Time | None = None
     paused_reason: str | None = None
     ending: str | None = None
     reason: str | None = None
-    started: int = 0
-    failures: int = 0
+    started: _Number = 0
+    failures: _Number = 0
     is_left: bool = False
-    last_run: int | None = None
+    last_run: _Number | None = None
 
 
 class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    attempt: int
-    at: int
+    attempt: _Number
+    at: _Time
     message: str
     traceback: str = ""
 
@@ -78,24 +85,24 @@ class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 class _Run(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One run."""
 
-    id: int
-    due: int
+    id: _Number
+    due: _Time
     status: str
-    ready_at: int
+    ready_at: _Number
     kind: str = "slot"
     alone: bool = True
-    attempt: int = 0
-    attempts: int = 1
-    started_at: int | None = None
-    finished_at: int | None = None
+    attempt: _Number = 0
+    attempts: _Number = 1
+    started_at: _Time | None = None
+    finished_at: _Time | None = None
     errors: list[_Error] = msgspec.field(default_factory=list)
     reason: str | None = None
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     cancel_requested: bool = False
-    last_due: int | None = None
-    count: int | None = None
+    last_due: _Time | None = None
+    count: _Number | None = None
     progress: tuple[float, str | None] | None = None
-    interruptions: int = 0
+    interruptions: _Number = 0
     is_history: bool = False
 
 
@@ -287,7 +294,9 @@ class Rows:
 
     def _run(self, run: RunRecord) -> _Run:
         value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-        if run.value is not None:
+        if isinstance(run.value, Unread):
+            value = msgspec.Raw(run.value.text.encode())
+        elif run.value is not None:
             value = msgspec.Raw(self._codec.encode_result(run.fn, run.value).encode())
         errors = [_Error(one.attempt, one.at, one.message, one.traceback) for one in run.errors[-ERRORS_KEPT:]]
         return _Run(
@@ -354,8 +363,10 @@ class Rows:
         job.ending = None if state.ending is None else JobStatus(state.ending)
         job.reason, job.started, job.failures, job.is_left = state.reason, state.started, state.failures, state.is_left
         runs = [] if row.runs == "[]" else [self._read_run(one, job) for one in _decode_runs(row.runs)]
-        stored.runs = tuple(runs)
-        job.live = tuple([run for run in runs if run.status in LIVE])
+        live = tuple([run for run in runs if run.status in LIVE])
+        if row.status not in ACTIVE and any(run.status in ACTIVE for run in live):
+            raise ValueError(f"a run of it is at work, and it is {row.status[:20]!r}")
+        stored.runs, job.live = tuple(runs), live
         job.last_run = next((run for run in runs if run.id == state.last_run), None)
         if job.finished_at is None and job.paused is None:
             # The column may be the time of a run instead.
@@ -377,10 +388,11 @@ class Rows:
         record.cancel_requested, record.last_due, record.count = run.cancel_requested, run.last_due, run.count
         record.progress, record.interruptions, record.is_history = run.progress, run.interruptions, run.is_history
         if run.value is not msgspec.UNSET:
+            text = bytes(run.value).decode()
             try:
-                record.value = self._codec.decode_result(job.fn, bytes(run.value).decode())
+                record.value = self._codec.decode_result(job.fn, text)
             except _UNREADABLE as exc:
-                record.reason = f"its result cannot be read: {problem(exc)}"
+                record.value = Unread(text, f"its result cannot be read: {problem(exc)}")
         return record
 
 

@@ -10,8 +10,8 @@ import pendulum
 
 from ._actor import Actor
 from ._checks import positive_number
-from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError
-from ._records import RunError, RunRecord, RunStatus
+from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError, StoreError
+from ._records import RunError, RunRecord, RunStatus, Unread
 from ._runner import run_of
 from ._time import US, from_us
 from ._util import NoPublicConstructor
@@ -107,7 +107,8 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
     @property
     def reason(self) -> str | None:
         """Why it was SKIPPED or CANCELLED, or what else is worth knowing."""
-        return self._record.reason
+        value = self._record.value
+        return value.why if isinstance(value, Unread) else self._record.reason
 
     @property
     def exception(self) -> BaseException | None:
@@ -135,11 +136,14 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
             JobFailedError: it failed, timed out, or died with its process; ``__cause__`` is the exception.
             JobCancelledError: it was cancelled.
             JobNotCompletedError: it has not ended, or was skipped.
+            StoreError: the store has its result, but it cannot be read.
         """
         record = self._record
         label = f"run {record.id} of job {record.job.label!r}"
         match record.status:
             case RunStatus.SUCCEEDED:
+                if isinstance(record.value, Unread):
+                    raise StoreError(f"{label}: {record.value.why}")
                 return cast("T_co", record.value)
             case RunStatus.FAILED | RunStatus.TIMED_OUT | RunStatus.INTERRUPTED:
                 what = record.errors[-1].message if record.errors else record.status

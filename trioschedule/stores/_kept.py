@@ -12,12 +12,12 @@ asked for; all others rest in the store. What a step changes is noted here and g
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Final, Protocol, final
 from weakref import WeakValueDictionary
 
-from .._records import LIVE, MANUAL, JobRecord, RunRecord, RunStatus, Stored
+from .._records import LIVE, MANUAL, JobRecord, RunRecord, RunStatus, Selection, Stored
 from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
@@ -232,12 +232,16 @@ class KeptTables(Tables):
             facts={"job_id": str(self._last_ids[0]), "run_id": str(self._last_ids[1])} if self.is_dirty else {},
             prune=prune,
         )
+        self.discard()
+        return changes
+
+    def discard(self) -> None:
+        """These changes are taken, or nobody will."""
         self._removed, self._dirty, self._history_rows, self._reopened = set(), {}, {}, set()
         self._queues, self._groups_opened, self._groups_left = {}, {}, {}
         # Retention is the store's.
         self._finished_jobs.clear()
         self._finished_runs.clear()
-        return changes
 
     def _split(self, job: JobRecord) -> list[RunRecord]:
         """Of a job's runs in memory those that stay in its row; the others become history, and need no memory."""
@@ -322,6 +326,10 @@ class KeptTables(Tables):
                 refused.append(job)
         return refused
 
+    def select(self, selection: Selection, /) -> Iterator[JobRecord]:
+        # Here they came in the order in which they were asked for.
+        return iter(sorted(super().select(selection), key=lambda job: job.id))
+
     # --- coming and going -----------------------------------------------------------------------------------------
 
     def members(self, group: str, /) -> list[JobRecord]:
@@ -336,6 +344,10 @@ class KeptTables(Tables):
     def knows(self, job_id: int) -> bool:
         """Whether a job's record is at hand."""
         return job_id in self._jobs or job_id in self._resting
+
+    def is_removed(self, job_id: int) -> bool:
+        """Whether a job was deleted, and the store does not know yet: what it tells of that one is over."""
+        return job_id in self._removed
 
     def knows_live(self, name: str) -> bool:
         """Whether the live job of this name is in memory; there is only one."""
@@ -361,9 +373,17 @@ class KeptTables(Tables):
             job = self.job(row.id)
             if job is None:
                 job = self.rows.read(row)
+                self._check_runs(job)
                 self._adopt(job)
             jobs.append(job)
         return jobs
+
+    def _check_runs(self, job: JobRecord) -> None:
+        """A row with a run of another job is none of ours; that job is not to suffer."""
+        stored = job.stored
+        if stored is not None and any(run.id in self._runs for run in stored.runs):
+            stored.runs, job.live, job.last_run = (), (), None
+            stored.broken = stored.broken or "its state cannot be read: there is a run of another job in it"
 
     def _adopt(self, job: JobRecord) -> None:
         stored = job.stored
