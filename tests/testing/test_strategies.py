@@ -222,10 +222,17 @@ def test_every_kind_of_trigger_is_drawn():
     kinds = {name for name in trioschedule.triggers.__dict__ if name[0].isupper()} - {"Trigger", "Hours"}
 
     def drawn_kinds(strategy):
-        return {type(part).__name__ for trigger in drawn(strategy, 400) for part in with_parts(trigger)}
+        # What is drawn depends on the constants in the code that is tested: some hundreds may lack a rare one.
+        found = set()
+        for number in (200, 400, 1600):
+            found |= {type(part).__name__ for trigger in drawn(strategy, number) for part in with_parts(trigger)}
+            if found == kinds:
+                break
+        return found
 
     assert drawn_kinds(ts.triggers()) == kinds
-    assert drawn_kinds(ts.triggers(max_leaves=1)) == kinds - {"Union", "Intersection", "Difference", "During", "Window"}
+    kinds -= {"Union", "Intersection", "Difference", "During", "Window"}
+    assert drawn_kinds(ts.triggers(max_leaves=1)) == kinds
 
 
 @given(ts.triggers(), ts.instants())

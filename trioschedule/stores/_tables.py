@@ -83,7 +83,7 @@ class Tables:
 
     def _with_default_name(self, name: str) -> JobRecord | None:
         _, _, number = name.rpartition("-")
-        job = self._jobs.get(int(number)) if number.isdecimal() and len(number) < 20 else None
+        job = self.job(int(number)) if number.isdecimal() and len(number) < 20 else None
         return job if job is not None and job.name is None and job.label == name else None
 
     def is_named(self, job: JobRecord, /) -> bool:
