@@ -40,7 +40,7 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
                 rescued += _rescue(ledger, run, now)
         ledger.settle(job, now)
     if rescued:
-        logger.warning("%d runs were at work when their process died; they are tried again", rescued)
+        logger.warning("of the process before this one, which died: runs that are tried again: %d", rescued)
     for name in groups:
         for job in list(ledger.tables.select(Selection(group=name))):
             if job.options.group == name:
@@ -65,6 +65,7 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
         if run.interruptions > MOST_INTERRUPTIONS:
             run.reason = f"{run.interruptions} processes died with it"
         ledger.finish_run(run, RunStatus.INTERRUPTED, now)
+        logger.error("job %r: run %d ends interrupted: %s", job.label, run.id, run.reason)
         return False
     run.attempts = max(run.attempts, run.attempt + 1)
     run.ready_at, run.progress = now, None

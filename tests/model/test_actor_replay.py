@@ -213,8 +213,8 @@ async def take(story, scheduler, nursery, step):
                 return
             nursery.start_soon(waits, story, run.wait)
         case "retry":
-            was_done = job.is_done()
             ended = {run: run.attempt for run in await job.runs() if run.is_done()}
+            was_done = job.is_done()  # asked last: it may end while its runs are listed
             if await job.retry() and was_done:
                 story.lives[job.id] += 1
                 # A reopened run may have ended again before the caller of retry() had its turn: its attempt tells.
