@@ -42,7 +42,7 @@ async def test_a_run_that_died_is_tried_again_at_its_slot(world, autojump_clock,
         assert job.status is JobStatus.SUCCEEDED
         assert [facts(run) for run in await job.runs()] == [("succeeded", 5, 2)]
     assert world.log == [("n", 5), ("n", 20)]
-    assert "1 runs were at work when their process died" in caplog.text
+    assert "runs that are tried again: 1" in caplog.text
     async with world.life() as scheduler:
         await trio.sleep(100)
     assert world.log == [("n", 5), ("n", 20)]
