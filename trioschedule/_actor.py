@@ -88,7 +88,7 @@ class Actor(Waits):
         # before a declared job starts.
         self.is_serving: bool = False
         self._was_asked = False
-        self._clock_step: Request[None] | None = None
+        self._urgent: Request[None] | None = None
         # So many times the clock was set and jobs at rest have not followed yet.
         self._unfollowed = 0
         self._thread = threading.get_ident()
@@ -195,7 +195,7 @@ class Actor(Waits):
                 if (
                     mailbox
                     and self.is_serving
-                    and mailbox[0] is not self._clock_step
+                    and mailbox[0] is not self._urgent
                     and (journal is None or self._may_advance(journal))
                 ):
                     wake = tables.next_wake()
@@ -295,8 +295,10 @@ class Actor(Waits):
             self.stop_broken(jobs)
 
     def stop_broken(self, jobs: list[JobRecord]) -> None:
-        """End jobs that cannot be read or written, in the next step."""
-        self._mailbox.extend(Request(stop_broken, (self.ledger, job)) for job in jobs)
+        """End jobs that cannot be read or written, in the next step, before any slot of theirs is served."""
+        if jobs:
+            self._urgent = Request(stop_broken, (self.ledger, jobs))
+            self._mailbox.appendleft(self._urgent)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
         """Make a call in the thread of this scheduler: here, or, in a worker thread of it, by asking for it.
@@ -378,8 +380,8 @@ class Actor(Waits):
 
     def _step_clock(self, delta: int) -> None:
         """Before all else, slots too: until elapsed triggers have followed the clock, theirs are in the wrong place."""
-        self._clock_step = Request(step_clock, (self.ledger, delta))
-        self._mailbox.appendleft(self._clock_step)
+        self._urgent = Request(step_clock, (self.ledger, delta))
+        self._mailbox.appendleft(self._urgent)
         self._was_asked = True
         known, newest = self.ledger.tables.in_memory()
         self._step()

@@ -79,8 +79,7 @@ class Found:
         if specs is not None:
             actor.declare(reconcile, ledger, specs, self.declared)
             broken = [job for job in self.active if job.stored is not None and job.stored.broken is not None]
-            for job in broken:
-                actor.declare(stop_broken, ledger, job)
+            actor.declare(stop_broken, ledger, broken)
 
 
 async def find(store: Store, registry: Registry | None, specs: list[JobSpec], seed: object) -> Found:

@@ -73,8 +73,13 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
     return True
 
 
-def stop_broken(ledger: Ledger, job: JobRecord, now: int) -> None:
-    """End a job whose row cannot be read, or written: FAILED, with the reason; everything else goes on."""
+def stop_broken(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
+    """End jobs whose rows cannot be read, or written: FAILED, with the reason; everything else goes on."""
+    for job in jobs:
+        _stop(ledger, job, now)
+
+
+def _stop(ledger: Ledger, job: JobRecord, now: int) -> None:
     if job.finished_at is not None or job.stored is None or job.stored.broken is None:
         return
     logger.error("job %r stops: %s", job.label, job.stored.broken)

@@ -342,3 +342,15 @@ async def test_a_row_with_the_run_of_another_job_stops_no_third_one(world, autoj
         assert (await scheduler.get("once")).result() == "once"
         jobs = [await scheduler.get(name) for name in ("victim", "other")]
         assert "there is a run of another job in it" in " ".join(job.reason or "" for job in jobs)
+
+
+async def test_a_slot_that_has_come_meanwhile_is_not_served_for_a_function_that_is_gone(world, autojump_clock):
+    """It had a run that was started and cancelled, of which nothing was ever called."""
+    await start(world)
+    world.place.change(1, function="gone")
+    await trio.sleep(100)
+    async with world.life() as scheduler:
+        await trio.sleep(1)
+        job = await scheduler.get("victim")
+        assert job.status is JobStatus.FAILED
+        assert [facts(run)[0] for run in await job.runs()] == ["succeeded"]
