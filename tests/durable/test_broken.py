@@ -354,3 +354,11 @@ async def test_a_slot_that_has_come_meanwhile_is_not_served_for_a_function_that_
         job = await scheduler.get("victim")
         assert job.status is JobStatus.FAILED
         assert [facts(run)[0] for run in await job.runs()] == ["succeeded"]
+
+
+async def test_a_name_of_python_is_no_function_of_a_job(world, autojump_clock):
+    await start(world)
+    world.place.change(1, function="builtins.ValueError")
+    async with world.life() as scheduler:
+        await trio.sleep(10)
+        assert "no function of a job" in (await scheduler.get("victim")).reason
