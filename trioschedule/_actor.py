@@ -72,18 +72,18 @@ class Actor(Waits):
         journal: Journal | None = None,
     ) -> None:
         super().__init__()
-        self.ledger = ledger
-        self.journal = journal
+        self.ledger: Ledger = ledger
+        self.journal: Journal | None = journal
         # With a durable store, a scheduler without queues only steers: it decides about no slot.
         self.only_steers: bool = journal is not None and ledger.served == frozenset()
         self.clock: WallClock = clock
         clock.on_step = self._clock_was_set
         self.handles: Handles = handles
-        self.failures = self._watch_failures(on_error, nursery)
-        self.attempts = {}
+        self.failures: Failures = self._watch_failures(on_error, nursery)
+        self.attempts: dict[int, Attempt] = {}
         self.subscribers: list[Subscriber] = []
         self.slow_cleanups: set[int] = set()
-        self.is_stopped = False
+        self.is_stopped: bool = False
         # From the first request or the first turn of the timer on, so that whoever opened the scheduler can listen
         # before a declared job starts.
         self.is_serving: bool = False

@@ -113,8 +113,8 @@ class JSONCodec:
     __slots__ = ("_signatures", "max_result", "max_size")
 
     def __init__(self, *, max_size: int = 65_536, max_result: int = 65_536) -> None:
-        self.max_size = whole_number("max_size", max_size, 16)
-        self.max_result = whole_number("max_result", max_result, 16)
+        self.max_size: int = whole_number("max_size", max_size, 16)
+        self.max_result: int = whole_number("max_result", max_result, 16)
         self._signatures: dict[Callable[..., Any], Signature] = {}
 
     def __repr__(self) -> str:
