@@ -17,7 +17,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
@@ -36,8 +36,6 @@ from .stores._kept import KeptTables
 if TYPE_CHECKING:
     from ._ledger import Effect
     from ._records import JobRecord
-
-T = TypeVar("T")
 
 # After a failed exchange the next one follows in so many seconds, doubled each time, up to the cap.
 BACKOFF: Final = 0.1
@@ -401,7 +399,7 @@ class Journal:
             ready.append(request)
         self._steps.post(*ready)
         if not is_waiting:
-            tables.rest({job_id for _, needs, _ in self._waiting for job_id in needs.wants().ids})
+            tables.rest()
 
     def _failed(self, error: StoreError, changes: Changes) -> bool:
         """An exchange has failed, and nothing was written; whether the next one may follow at once."""

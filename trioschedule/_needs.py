@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, final
+from typing import Any, final
 
 from . import commands
 from ._identity import unique_key
@@ -44,14 +44,10 @@ class Needs:
             case None:
                 pass
             case Wants():
-                for query in about.queries:
-                    self._want(_QUERY, query)
                 for asked in about.history:
                     self._want(_HISTORY, asked)
                 for query in about.counts:
                     self._want(_COUNT, query)
-            case JobRecord():
-                self._reopening(about)
             case commands.Schedule(spec):
                 self._spec(spec)
             case commands.Retry(target):
@@ -86,7 +82,7 @@ class Needs:
             self._want(_ID, int(number))  # it may be the default name of that job, which is looked for among those here
 
     def _holder(self, key: Any) -> None:
-        if not self._tables.knows_key(key):
+        if self._tables.holder(key) is None:
             self._want(_KEY, key)
 
     def _reopening(self, job: JobRecord) -> None:
@@ -171,6 +167,3 @@ def joined(wants: Iterable[Wants], due: Any) -> Wants:
         history=list(limits.items()),
         counts=list({query: None for one in every for query in one.counts}),
     )
-
-
-NOTHING: Final = Wants()

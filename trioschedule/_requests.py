@@ -61,16 +61,9 @@ def refusal(message: str, kind: Kind = "usage", **facts: Any) -> dict[str, Any]:
 # --- what may be asked ----------------------------------------------------------------------------------------
 
 
-def _label(name: str, value: object) -> str:
-    label = text(name, value)
-    if not label.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in label):
-        raise ValueError(f"{name} must be text that can be encoded, without lone surrogates, not {label!a}")
-    return label
-
-
 def _target(name: str, value: object) -> int | str:
     if isinstance(value, str):
-        return _label(name, value)
+        return text(name, value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be the id of a job, a whole number, or its name, not {safe_repr(value)}")
     return whole_number(name, value, 1, _LAST_ID)
@@ -106,10 +99,10 @@ def _seconds(name: str, value: object) -> float:
 
 
 _FILTERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
-    "name": _label,
-    "group": _label,
-    "queue": _label,
-    "tags": _list_of(_label),
+    "name": text,
+    "group": text,
+    "queue": text,
+    "tags": _list_of(text),
     "status": _list_of(lambda name, value: member(name, JobStatus, value)),
 }
 _CHOICE: Final = {"targets": _list_of(_target), **_FILTERS, "all": _truth}
@@ -362,7 +355,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
     "cancel": _Command(_cancel, {**_CHOICE, "running": _running, "grace": _seconds, "wait": _truth}),
     "retry": _Command(_retry, _CHOICE),
     "delete": _Command(_delete, {**_CHOICE, "most": lambda name, value: whole_number(name, value, 0)}),
-    "pause": _Command(_pause, {**_CHOICE, "reason": _label}),
+    "pause": _Command(_pause, {**_CHOICE, "reason": text}),
     "resume": _Command(_resume, _CHOICE),
     "run-now": _Command(_run_now, {**_CHOICE, "wait": _truth}),
 }

@@ -345,18 +345,10 @@ class KeptTables(Tables):
         """Whether a job's record is at hand."""
         return job_id in self._jobs or job_id in self._resting
 
-    def is_removed(self, job_id: int) -> bool:
-        """Whether a job was deleted, and the store does not know yet: what it tells of that one is over."""
-        return job_id in self._removed
-
     def knows_live(self, name: str) -> bool:
         """Whether the live job of this name is in memory; there is only one."""
         job_id = self._names.holder(name)
         return job_id is not None and self._jobs[job_id].finished_at is None
-
-    def knows_key(self, key: str) -> bool:
-        """Whether the job that holds this unique key is in memory."""
-        return key in self._keys
 
     def job(self, job_id: int, /) -> JobRecord | None:
         job = self._jobs.get(job_id)
@@ -424,7 +416,7 @@ class KeptTables(Tables):
             return None
         return self.frontier[0] - (LOOK_AHEAD_US if self._timed < _MOST_TIMED // 2 else 0)
 
-    def rest(self, pinned: Collection[int]) -> None:
+    def rest(self) -> None:
         """Let go of what nobody needs in memory."""
         if self._timed > _MOST_TIMED:
             self._sweep()
@@ -432,7 +424,7 @@ class KeptTables(Tables):
             if len(times) > _MOST_TIMED // 2:
                 self.frontier = times[_MOST_TIMED // 2]
                 self._guests.update(key for _, key in times[_MOST_TIMED // 2 :])
-        stay = {job_id for job_id in self._guests if job_id in self._dirty or job_id in pinned}
+        stay = self._guests & self._dirty.keys()
         for job_id in self._guests - stay:
             job = self._jobs.get(job_id)
             if job is not None and self._may_rest(job):
