@@ -150,8 +150,8 @@ class Actor(Waits):
         """`submit` what is about jobs that may have to be fetched first: then it is done later."""
         if self.journal is None:
             return self.submit(call, *args)
-        request = StoredRequest(call, args)
-        self.journal.submit(request, about, overtakes=overtakes)
+        request = StoredRequest(call, args, about)
+        self.journal.submit(request, overtakes=overtakes)
         return request
 
     def post(self, *requests: Request[Any]) -> None:
@@ -167,8 +167,8 @@ class Actor(Waits):
         it changed is durable. What ``stays`` is done also if the caller is gone by then.
         """
         if self.journal is not None:
-            stored = StoredRequest(call, args)
-            await self.journal.ask(stored, about, stays=stays)
+            stored = StoredRequest(call, args, about)
+            await self.journal.ask(stored, stays=stays)
             return stored.unwrap()
         await checkpoint_if_cancelled()
         request = Request(call, args)

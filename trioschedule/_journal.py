@@ -25,6 +25,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 from . import events
 from ._clock import WallClock
 from ._errors import SchedulerClosedError, StoreError
+from ._mail import Request, StoredRequest
 from ._needs import Needs, joined
 from ._spec import Retention
 from ._time import US
@@ -55,7 +56,7 @@ logger = logging.getLogger("trioschedule")
 class Steps(Protocol):
     """The actor as the journal sees it."""
 
-    def post(self, *requests: Any) -> None: ...
+    def post(self, *requests: Request[Any]) -> None: ...
 
     def perform(self, effects: list[tuple[Effect, Any]]) -> None: ...
 
@@ -88,7 +89,7 @@ class Journal:
         self._keep = retention.count
         self._steps: Steps
         self._held: list[tuple[Effect, Any]] = []
-        self._waiting: deque[tuple[Any, Needs, Any]] = deque()
+        self._waiting: deque[StoredRequest[Any]] = deque()
         self._fetching = False
         self._in_flight = False
         self._trouble = ""
@@ -148,7 +149,7 @@ class Journal:
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
-    def submit(self, request: Any, about: Any, *, overtakes: bool = False) -> None:
+    def submit(self, request: StoredRequest[Any], *, overtakes: bool = False) -> None:
         """Run the step of a request now, or, if it or one before it has to wait for rows, in its turn.
 
         With ``overtakes`` it waits for its own rows only.
@@ -157,21 +158,15 @@ class Journal:
             SchedulerClosedError: the store has been closed, and it would change something.
         """
         if self._closed:
-            self._check_changes_nothing(about)
-        needs = None
-        if about is not None:
-            needs = Needs(self.tables)
-            if not needs.look(about):
-                needs = None
-        if needs is None and (overtakes or not self._waiting):
+            self._check_changes_nothing(request.about)
+        request.needs = Needs(self.tables)
+        if not request.needs.look(request.about) and (overtakes or not self._waiting):
             self._steps.post(request)
             return
-        if needs is None:
-            needs = Needs(self.tables)
-        self._waiting.append((request, needs, about))
+        self._waiting.append(request)
         self._work.set()
 
-    async def ask(self, request: Any, about: Any, *, stays: bool = False) -> None:
+    async def ask(self, request: StoredRequest[Any], *, stays: bool = False) -> None:
         """Run the step of a request and wait until it is durable.
 
         Cancelled before the step: it never is, unless it ``stays``. Cancelled afterwards: it is waited for, as long as
@@ -183,10 +178,10 @@ class Journal:
         """
         await checkpoint_if_cancelled()
         if self._closed:
-            self._ask_closed(request, about)
+            self._ask_closed(request)
             return
         # A cancellation must reach what runs whatever others wait for.
-        self.submit(request, about, overtakes=isinstance(about, Cancel))
+        self.submit(request, overtakes=isinstance(request.about, Cancel))
         try:
             while not request.is_done:
                 self._check()
@@ -200,10 +195,10 @@ class Journal:
                 self._withdraw(request)
         await self.durable()
 
-    def _ask_closed(self, request: Any, about: Any) -> None:
+    def _ask_closed(self, request: StoredRequest[Any]) -> None:
         """What is in memory can still be looked at."""
-        self._check_changes_nothing(about)
-        if not Needs(self.tables).look(about):
+        self._check_changes_nothing(request.about)
+        if not Needs(self.tables).look(request.about):
             self._steps.post(request)
             if request.error is not None or not self.tables.is_dirty:
                 return
@@ -222,9 +217,9 @@ class Journal:
         self.tables.discard()
         self._held.clear()
 
-    def _withdraw(self, request: Any) -> None:
+    def _withdraw(self, request: StoredRequest[Any]) -> None:
         request.is_withdrawn = True
-        self._waiting = deque(one for one in self._waiting if one[0] is not request)
+        self._waiting = deque(one for one in self._waiting if one is not request)
 
     @contextmanager
     def patience(self) -> Iterator[trio.CancelScope]:
@@ -334,7 +329,7 @@ class Journal:
         due = None if self._closing else self.tables.fetch(now)
         self._fetching = due is not None
         mine, self._generation = self._generation, self._generation + 1
-        wants = joined([one[1].wants() for one in asking], due)
+        wants = joined([request.needs.wants() for request in asking], due)
         with self._flight():
             try:
                 answer = await self._store.exchange(changes, wants)
@@ -365,7 +360,7 @@ class Journal:
         answer: Answer,
         counted: Mapping[Query, Sequence[int]],
         held: list[Any],
-        asking: list[tuple[Any, Needs, Any]],
+        asking: list[StoredRequest[Any]],
         *,
         is_fetched: bool,
         generation: int,
@@ -384,15 +379,15 @@ class Journal:
             self._fetching = False
             jobs += tables.arrive(answer.due)
         self._steps.look_at_broken([job for job in jobs if job.stored is not None and job.stored.broken is not None])
-        ready: list[Any] = []
+        ready: list[StoredRequest[Any]] = []
         is_waiting = False
-        for request, needs, about in asking:
+        for request in asking:
             if request.is_withdrawn:
                 continue
             # In the order of coming: none overtakes one that has to wait once more.
             if request.answer is None:
                 request.answer, request.counted = answer, counted
-            if is_waiting or needs.look(about):
+            if is_waiting or request.needs.look(request.about):
                 is_waiting = True
                 continue
             self._waiting.popleft()

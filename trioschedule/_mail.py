@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
+from ._needs import Needs
 from .stores import Answer, Query
 
 T = TypeVar("T")
@@ -31,12 +32,19 @@ class Request(Generic[T]):
 
 @final
 class StoredRequest(Request[T]):
-    """A request to a scheduler with a durable store: it may wait for rows, and bring back more than its reply."""
+    """A request to a scheduler with a durable store: it may wait for rows, and bring back more than its reply.
 
-    __slots__ = ("answer", "counted", "is_withdrawn")
+    ``about`` is what it is about: a command, a target, specs, wants or nothing.
+    """
 
-    def __init__(self, call: Callable[..., T], args: tuple[Any, ...]) -> None:
+    __slots__ = ("about", "answer", "counted", "is_withdrawn", "needs")
+
+    # What it has to have in memory; looked for when it is submitted.
+    needs: Needs
+
+    def __init__(self, call: Callable[..., T], args: tuple[Any, ...], about: Any) -> None:
         super().__init__(call, args)
+        self.about: Any = about
         self.answer: Answer | None = None
         self.counted: Mapping[Query, Sequence[int]] = {}
         self.is_withdrawn = False

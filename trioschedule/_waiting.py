@@ -208,9 +208,9 @@ class Waits:
     async def fetch(self, wants: Wants, call: Callable[[StoredRequest[Any], int], T]) -> T:
         """Read from the durable store, and make ``call(request, now)`` in a step when the answer is there."""
         assert self.journal is not None
-        request: StoredRequest[T] = StoredRequest(call, ())
+        request: StoredRequest[T] = StoredRequest(call, (), wants)
         request.args = (request,)
-        await self.journal.ask(request, wants)
+        await self.journal.ask(request)
         return request.unwrap()
 
     async def history(self, job: JobRecord, limit: int) -> list[RunRecord]:
