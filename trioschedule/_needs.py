@@ -12,6 +12,7 @@ from ._spec import JobSpec
 from ._updating import key_after
 from .stores import Query, Wants
 from .stores._kept import KeptTables
+from .stores._names import number_of
 
 # Wants are one of these each: a kind, and what.
 _ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT = range(6)
@@ -77,9 +78,9 @@ class Needs:
     def _name(self, name: str) -> None:
         if not self._tables.knows_live(name):
             self._want(_NAME, name)
-        _, _, number = name.rpartition("-")
-        if number.isdecimal() and len(number) < 19 and self._tables.job(int(number)) is None:
-            self._want(_ID, int(number))  # it may be the default name of that job, which is looked for among those here
+        number = number_of(name)
+        if number is not None and number < 2**63 and self._tables.job(number) is None:
+            self._want(_ID, number)  # it may be the default name of that job, which is looked for among those here
 
     def _holder(self, key: Any) -> None:
         if self._tables.holder(key) is None:

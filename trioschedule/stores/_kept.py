@@ -22,6 +22,7 @@ from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
 from ._base import Changes, Due, JobDefinition, JobRow, JobState, Opened, Prune, QueueRow, RunRow
+from ._names import number_of
 from ._tables import _SLACK, Tables
 
 # Jobs are fetched so long before their time, and so many at once.
@@ -448,8 +449,8 @@ class KeptTables(Tables):
 
     def _is_to_come(self, name: str) -> bool:
         """Whether a job to come may have this as its default name."""
-        _, hyphen, digits = name.rpartition("-")
-        return bool(hyphen) and digits.isdecimal() and len(digits) < 20 and int(digits) > self._last_ids[0]
+        number = number_of(name)
+        return number is not None and number > self._last_ids[0]
 
     def forget(self, job_ids: Iterable[int]) -> None:
         """These are no longer in the store."""

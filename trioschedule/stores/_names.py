@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import final
 
 
+def number_of(name: str) -> int | None:
+    """The number that a name ends in, behind a hyphen, as default names do: that of the job, if it is one."""
+    _, hyphen, digits = name.rpartition("-")
+    return int(digits) if hyphen and digits.isdecimal() and len(digits) < 20 else None
+
+
 @final
 class Names:
     """Ids of jobs by name."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ._base import Answer, Changes, Due, JobRow, Opened, Prune, Query, QueueRow, RunRow, Wants
+from ._names import number_of
 from ._sqlite_schema import statements
 
 # Values that SQLite does not take: too large, not text, or not what the column holds. The fault of a row.
@@ -34,10 +35,10 @@ class _Step(NamedTuple):
     owner: Callable[[Any], int | None]
 
 
-def number_of(name: str | None) -> int | None:
-    """The number that a name ends in, behind a hyphen, as default names do; the greatest that SQLite knows at most."""
-    _, hyphen, digits = (name or "").rpartition("-")
-    return min(int(digits), _HIGHEST) if hyphen and digits.isdecimal() and len(digits) < 20 else None
+def _number(name: str | None) -> int | None:
+    """The number that a name ends in; the greatest that SQLite knows at most."""
+    number = None if name is None else number_of(name)
+    return None if number is None else min(number, _HIGHEST)
 
 
 def _within(number: int, lowest: int = _LOWEST) -> int:
@@ -65,9 +66,9 @@ def _single(row: Any) -> Sequence[Any]:
 _STEPS: Final = (
     _Step("removed", "remove_runs_of_job", _single, _itself),
     _Step("removed", "remove_job", _single, _itself),
-    _Step("added", "add_job", lambda row: (*row, number_of(row.name)), _own),
+    _Step("added", "add_job", lambda row: (*row, _number(row.name)), _own),
     _Step("defined", "define_job", lambda row: (*row[1:], row.id), _own),
-    _Step("changed", "change_job", lambda row: (*row[1:], number_of(row.name), row.id), _own),
+    _Step("changed", "change_job", lambda row: (*row[1:], _number(row.name), row.id), _own),
     _Step("runs", "add_run", lambda row: (*row, row.job_id), lambda row: int(row.job_id)),
     _Step("runs_reopened", "remove_run", _single, _nobody),
     _Step("queues", "set_queue", tuple, _nobody),

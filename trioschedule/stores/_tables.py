@@ -11,7 +11,7 @@ from typing import Final, final
 from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
 from .._time import US
-from ._names import Names
+from ._names import Names, number_of
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
@@ -82,8 +82,8 @@ class Tables:
         return max(found, key=lambda job: (not job.is_over, job.id), default=None)
 
     def _with_default_name(self, name: str) -> JobRecord | None:
-        _, _, number = name.rpartition("-")
-        job = self.job(int(number)) if number.isdecimal() and len(number) < 20 else None
+        number = number_of(name)
+        job = None if number is None else self.job(number)
         return job if job is not None and job.name is None and job.label == name else None
 
     def is_named(self, job: JobRecord, /) -> bool:
