@@ -247,11 +247,14 @@ class Actor(Waits):
 
     def _at_once(self, journal: Journal, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
         """Leave to the journal what has to wait until it is durable; a cancellation of what is at work need not."""
-        journal.hold([one for one in effects if not self._is_urgent(one)])
-        return [one for one in effects if self._is_urgent(one)]
-
-    def _is_urgent(self, one: tuple[Effect, Any]) -> bool:
-        return one[0] is Effect.CANCEL or (one[0] is Effect.CANCEL_LATER and one[1][0].id in self.attempts)
+        urgent: list[tuple[Effect, Any]] = []
+        later: list[tuple[Effect, Any]] = []
+        for one in effects:
+            effect, subject = one
+            is_urgent = effect is Effect.CANCEL or (effect is Effect.CANCEL_LATER and subject[0].id in self.attempts)
+            (urgent if is_urgent else later).append(one)
+        journal.hold(later)
+        return urgent
 
     def _may_advance(self, journal: Journal) -> bool:
         """Whether slots are decided and runs are started: not while the store is down, nor at the end.

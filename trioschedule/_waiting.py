@@ -75,13 +75,7 @@ class Waits:
 
     async def run_over(self, run: RunRecord) -> None:
         """Wait until a run has ended and cleaned up; checkpoints."""
-        if run.is_over:
-            await self.settle_durable()
-        while not run.is_over:
-            self._check_goes_on()
-            self.ledger.awaited_runs.add(run.id)
-            await self._run_waiters[run.id].wait()
-            self._check_store()
+        await self._over(run, self._run_waiters, self.ledger.awaited_runs)
 
     async def all_over(self, runs: Iterable[RunRecord]) -> None:
         """Wait until each of these has ended; no checkpoint if there is none."""
@@ -96,12 +90,15 @@ class Waits:
 
     async def job_over(self, job: JobRecord) -> None:
         """Wait until a job is over; checkpoints."""
-        if job.is_over:
+        await self._over(job, self._job_waiters, self.ledger.awaited_jobs)
+
+    async def _over(self, row: JobRecord | RunRecord, waiters: defaultdict[int, trio.Event], awaited: set[int]) -> None:
+        if row.is_over:
             await self.settle_durable()
-        while not job.is_over:
+        while not row.is_over:
             self._check_goes_on()
-            self.ledger.awaited_jobs.add(job.id)
-            await self._job_waiters[job.id].wait()
+            awaited.add(row.id)
+            await waiters[row.id].wait()
             self._check_store()
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
