@@ -17,7 +17,7 @@ from ._recovery import reconcile, recover, restore_queues, stop_broken
 from ._registry import Registry
 from ._spec import JobSpec, Retention
 from .stores import Changes, MemoryStore, Opened, Query, Store, Wants
-from .stores._kept import KeptTables, Storing
+from .stores._kept import KeptTables
 
 if TYPE_CHECKING:
     from ._actor import Actor
@@ -55,7 +55,6 @@ class Found:
 
     store: Store
     tables: KeptTables
-    rows: Storing
     opened: Opened
     active: list[JobRecord]
     declared: list[JobRecord]
@@ -95,8 +94,7 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
             number: object = opened.facts.get("seed") if seed is None else seed
             if number is None:
                 number = str(random.getrandbits(64))
-            rows = _rows(registry, number)
-            tables = KeptTables(rows, opened)
+            tables = KeptTables(_rows(registry, number), opened)
             wants = Wants(
                 names=[spec.name for spec in specs if spec.name is not None],
                 queries=[Query(group=name, over=False) for name in opened.groups],
@@ -108,12 +106,10 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
                 await store.close()  # noqa: ASYNC102 - it only lets go
     active, declared = tables.install(opened.active), tables.install(opened.declared)
     tables.install(answer.jobs)
-    return Found(store, tables, rows, opened, active, declared, number)
+    return Found(store, tables, opened, active, declared, number)
 
 
 def _rows(registry: Registry | None, seed: object) -> Any:
     from ._rows import Rows, Unregistered
 
-    if registry is None:
-        return Rows(Unregistered(), seed)
-    return Rows(registry, seed)
+    return Rows(Unregistered() if registry is None else registry, seed)

@@ -399,11 +399,10 @@ def open_scheduler(
         positive_number("shutdown_grace", shutdown_grace, zero=True)
 
     find_jobs = _finder(durable, registry, queues, seed)
-
-    def build(nursery: trio.Nursery, found: Found | None) -> Actor:
-        kept = _kept(durable, seed, retention, found)
-        return _actor(kept, nursery, tz=tz, queues=queues, middleware=middleware, on_error=on_error)
-
+    build = partial(
+        _actor, store=durable, tz=tz, queues=queues, on_error=on_error, middleware=middleware, retention=retention,
+        seed=seed,
+    )  # fmt: skip
     return Block(_shown, build, find_jobs, registry, float(shutdown_grace))
 
 
@@ -420,37 +419,29 @@ def _finder(
     return partial(find, store, registry, seed=seed)
 
 
-@attrs.frozen
-class _Kept:
-    """Where jobs are, and what belongs to that."""
-
-    tables: Tables
-    seed: object
-    retention: Retention
-    found: Found | None
-
-
-def _kept(store: object, seed: object, retention: Retention | None, found: Found | None) -> _Kept:
-    if found is not None:
-        return _Kept(found.tables, found.seed, retention or KEPT, found)
-    tables = store if isinstance(store, MemoryStore) else MemoryStore()
-    return _Kept(tables, random.getrandbits(64) if seed is None else seed, retention or Retention(), None)
-
-
 def _actor(
-    kept: _Kept,
     nursery: trio.Nursery,
+    found: Found | None,
     *,
+    store: Store | MemoryStore | None,
     tz: str,
     queues: Mapping[str, int | None] | None,
-    middleware: Sequence[Middleware],
     on_error: ErrorHandler | None,
+    middleware: Sequence[Middleware],
+    retention: Retention | None,
+    seed: object,
 ) -> Actor:
-    handles, clock, found = _Handles(), WallClock(), kept.found
-    rows, journal = (None, None) if found is None else (found.rows, found.journal(clock, kept.retention))
-    ledger = Ledger(
-        kept.tables, tz=tz, seed=kept.seed, queues=queues, retention=kept.retention, handle=handles.job, rows=rows
-    )
+    """The actor over what a durable store was found to hold, or in memory."""
+    handles, clock = _Handles(), WallClock()
+    if found is not None:
+        tables: Tables = found.tables
+        number, keep, rows = found.seed, retention or KEPT, found.tables.rows
+        journal = found.journal(clock, keep)
+    else:
+        tables = store if isinstance(store, MemoryStore) else MemoryStore()
+        number = random.getrandbits(64) if seed is None else seed
+        keep, rows, journal = retention or Retention(), None, None
+    ledger = Ledger(tables, tz=tz, seed=number, queues=queues, retention=keep, handle=handles.job, rows=rows)
     handles.actor = Actor(ledger, clock, handles, nursery, middleware, on_error, journal)
     return handles.actor
 
