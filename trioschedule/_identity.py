@@ -42,16 +42,10 @@ def unique_key(unique: Unique, job: Any) -> Hashable:
         TypeError: the key is made of arguments that cannot be compared by value.
     """
     if job.stored is not None:
-        return _stored_key(unique, job, job.stored)
+        return _stored_key(unique, job)
     if unique.key is not None:
         return unique.key
-    parts: dict[str, Any] = {
-        "function": job.fn,
-        "args": (job.args, job.kwargs),
-        "queue": job.options.queue,
-        "group": job.options.group,
-        "name": job.name,
-    }
+    parts = _parts(job)
     try:
         key = tuple((part, _frozen(parts[part])) for part in unique.by)
         hash(key)
@@ -62,19 +56,25 @@ def unique_key(unique: Unique, job: Any) -> Hashable:
     return key
 
 
-def _stored_key(unique: Unique, job: Any, stored: Stored) -> str:
+def _stored_key(unique: Unique, job: Any) -> str:
     """The parts as text; made short, for the arguments may be long. A key of the user's stays readable."""
     if unique.key is not None:
         return f"key:{unique.key}"
-    parts = {
-        "function": stored.function,
-        "args": stored.args,
+    parts = _parts(job)
+    text = json.dumps([[part, parts[part]] for part in unique.by])
+    return f"by:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _parts(job: Any) -> dict[str, Any]:
+    """What a key can be made of; of a job in a durable store its call is text already."""
+    stored: Stored | None = job.stored
+    return {
+        "function": job.fn if stored is None else stored.function,
+        "args": (job.args, job.kwargs) if stored is None else stored.args,
         "queue": job.options.queue,
         "group": job.options.group,
         "name": job.name,
     }
-    text = json.dumps([[part, parts[part]] for part in unique.by])
-    return f"by:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _frozen(value: Any) -> Hashable:

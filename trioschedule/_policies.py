@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
-from ._codec import parse, write
+from ._codec import Codec, parse, write
 from ._jsonable import Refusal, readable, same, shown, steps_of
-from ._registry import Registry
 from ._spec import DEFAULTS, Exponential, Options, Retry, Unique, checked_options, exponential
 from ._util import problem
 from .triggers import Trigger, from_json, to_json
@@ -27,10 +26,21 @@ _MAX_LIST: Final = 1_000
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Options))
 
 
+class Names(Protocol):
+    """A registry, as far as what is stored needs one."""
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def name_of(self, thing: Any, /) -> str: ...
+
+    def thing_named(self, name: str, /) -> Any: ...
+
+
 # --- writing --------------------------------------------------------------------------------------------------
 
 
-def options_to_json(options: Options, registry: Registry) -> str:
+def options_to_json(options: Options, registry: Names) -> str:
     """The options that are not the defaults, as text.
 
     Raises:
@@ -65,7 +75,7 @@ def _written(written: dict[str, Any]) -> str:
     return text
 
 
-def _write_retry(retry: Retry, registry: Registry) -> dict[str, Any]:
+def _write_retry(retry: Retry, registry: Names) -> dict[str, Any]:
     default = Retry()
     written: dict[str, Any] = {}
     if retry.attempts != default.attempts:
@@ -81,17 +91,17 @@ def _write_retry(retry: Retry, registry: Registry) -> dict[str, Any]:
     return written
 
 
-def _write_unique(unique: Unique, _: Registry) -> dict[str, Any]:
+def _write_unique(unique: Unique, _: Names) -> dict[str, Any]:
     default = Unique()
     values = {"key": unique.key, "by": list(unique.by), "period": unique.period}
     return {name: value for name, value in values.items() if value != (list(default.by) if name == "by" else None)}
 
 
-def _write_name(thing: object, registry: Registry) -> str:
+def _write_name(thing: object, registry: Names) -> str:
     return registry.name_of(thing)
 
 
-_WRITERS: Final[Mapping[str, Callable[[Any, Registry], Any]]] = MappingProxyType(
+_WRITERS: Final[Mapping[str, Callable[[Any, Names], Any]]] = MappingProxyType(
     {
         "tags": lambda tags, _: sorted(tags),
         "meta": lambda meta, _: dict(meta),
@@ -108,7 +118,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any, Registry], Any]]] = MappingProxyType
 # --- reading --------------------------------------------------------------------------------------------------
 
 
-def options_from_json(text: str, registry: Registry) -> Options:
+def options_from_json(text: str, registry: Names) -> Options:
     """Read what `options_to_json` wrote, trusting nothing.
 
     Raises:
@@ -136,7 +146,7 @@ def _parsed(text: str, path: str) -> dict[str, Any]:
     return document
 
 
-def _attempt(path: str, read: Callable[[Any, Registry], Any], value: Any, registry: Registry) -> Any:
+def _attempt(path: str, read: Callable[[Any, Names], Any], value: Any, registry: Names) -> Any:
     """Read one value; whatever the checks say of it, it is the store that is broken."""
     try:
         return read(value, registry)
@@ -145,7 +155,7 @@ def _attempt(path: str, read: Callable[[Any, Registry], Any], value: Any, regist
         raise ValueError(said if said.startswith(path) else f"{path}: {said}") from error
 
 
-def _as_it_is(value: Any, _: Registry) -> Any:
+def _as_it_is(value: Any, _: Names) -> Any:
     return value
 
 
@@ -164,17 +174,17 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _read_named(value: object, registry: Registry) -> Any:
+def _read_named(value: object, registry: Names) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"it must be a registered name, not {shown(value)}")
     return registry.thing_named(value)
 
 
-def _read_optional_name(value: object, registry: Registry) -> Any:
+def _read_optional_name(value: object, registry: Names) -> Any:
     return None if value is None else _read_named(value, registry)
 
 
-def _read_retry(value: object, registry: Registry) -> Retry | None:
+def _read_retry(value: object, registry: Names) -> Retry | None:
     if value is None:
         return None
     given = dict(_object(value, ("attempts", "backoff", "on", "give_up_on")))
@@ -186,13 +196,13 @@ def _read_retry(value: object, registry: Registry) -> Retry | None:
     return Retry(**given)
 
 
-def _read_backoff(value: object, registry: Registry) -> Any:
+def _read_backoff(value: object, registry: Names) -> Any:
     if isinstance(value, dict) and "name" in value:
         return _read_named(_object(value, ("name",))["name"], registry)
     return exponential(**_object(value, tuple(field.name for field in attrs.fields(Exponential))))
 
 
-def _read_unique(value: object, _: Registry) -> Unique | None:
+def _read_unique(value: object, _: Names) -> Unique | None:
     if value is None:
         return None
     given = dict(_object(value, ("key", "by", "period")))
@@ -201,13 +211,13 @@ def _read_unique(value: object, _: Registry) -> Unique | None:
     return Unique(**given)
 
 
-def _read_meta(value: object, _: Registry) -> dict[str, Any]:
+def _read_meta(value: object, _: Names) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"it must be an object, not {shown(value)}")
     return value
 
 
-_READERS: Final[Mapping[str, Callable[[Any, Registry], Any]]] = MappingProxyType(
+_READERS: Final[Mapping[str, Callable[[Any, Names], Any]]] = MappingProxyType(
     {
         "tags": lambda value, _: _texts(value),
         "meta": _read_meta,
@@ -222,7 +232,7 @@ _READERS: Final[Mapping[str, Callable[[Any, Registry], Any]]] = MappingProxyType
 # --- triggers -------------------------------------------------------------------------------------------------
 
 
-def trigger_to_json(trigger: Trigger, registry: Registry) -> str:
+def trigger_to_json(trigger: Trigger, registry: Names) -> str:
     """A trigger as text; users' own, anywhere in it, by their registered names.
 
     Raises:
@@ -243,7 +253,7 @@ def _encoder() -> Callable[[Any], bytes]:
     return msgspec.json.Encoder().encode
 
 
-def trigger_from_json(text: str, registry: Registry) -> Trigger:
+def trigger_from_json(text: str, registry: Names) -> Trigger:
     """Read what `trigger_to_json` wrote, trusting nothing.
 
     Raises:

@@ -7,7 +7,7 @@ definition is never written back, so that nothing is lost by a function that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Protocol, final
+from typing import Annotated, Any, Final, final
 
 import attrs
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from ._codec import Codec, JSONCodec
 from ._errors import NotRegisteredError
 from ._plan import job_status, wake_time
-from ._policies import options_from_json, options_to_json, trigger_from_json, trigger_to_json
+from ._policies import Names, options_from_json, options_to_json, trigger_from_json, trigger_to_json
 from ._records import (
     ACTIVE,
     DUE,
@@ -147,17 +147,6 @@ class Missing:
         raise NotRegisteredError(self._why)
 
 
-class Names(Protocol):
-    """A registry, as far as rows need one."""
-
-    @property
-    def codec(self) -> Codec: ...
-
-    def name_of(self, thing: Any, /) -> str: ...
-
-    def thing_named(self, name: str, /) -> Any: ...
-
-
 @final
 class Unregistered:
     """A registry for who only steers: whatever has a name stands for itself, and nothing of it is ever called."""
@@ -186,7 +175,7 @@ class Rows:
     """Writes and reads rows with the names of one registry."""
 
     def __init__(self, registry: Names, seed: object) -> None:
-        self._registry: Any = registry
+        self._registry = registry
         self._codec: Codec = registry.codec
         self._seed = seed
         self._texts: dict[int, tuple[Options, str]] = {}
