@@ -47,7 +47,7 @@ class StoredRequest(Request[T]):
         self.about: Any = about
         self.answer: Answer | None = None
         self.counted: Mapping[Query, Sequence[int]] = {}
-        self.is_withdrawn = False
+        self.is_withdrawn: bool = False
 
     @property
     def is_done(self) -> bool:
