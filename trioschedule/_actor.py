@@ -94,7 +94,7 @@ class Actor(Waits):
         self._thread = threading.get_ident()
         # What is started on behalf of nobody, or of somebody else than who happens to run the step, sees this.
         self._context = outside(contextvars.copy_context())
-        self._nursery = nursery
+        self.nursery: trio.Nursery = nursery
         self._middleware = tuple(middleware)
         # Requests, and attempts that have ended, in the order in which they came.
         self._mailbox: deque[Attempt | Request[Any]] = deque()
@@ -426,14 +426,14 @@ class Actor(Waits):
             attempt.is_cancelled = True
         if self._next_waiters:
             self._run_started(run)
-        spawn: Callable[..., None] = self._nursery.start_soon
+        spawn: Callable[..., None] = self.nursery.start_soon
         # Trio names a task by the repr of a callable without a name of its own; that is user code.
         name = run.fn if type(run.fn) is FunctionType else job.label
         (job.context or self._context).run(spawn, perform, attempt, self._middleware, name=name)
 
     def _spawn_outside(self, job: JobRecord, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Start a task for a job that is none of its runs, nor inside of one, with the job's context variables."""
-        outside(job.context or self._context).run(self._nursery.start_soon, fn, *args)
+        outside(job.context or self._context).run(self.nursery.start_soon, fn, *args)
 
     def handle_of(self, run: RunRecord) -> Any:
         """What `current_run` shows as the job of a run."""

@@ -141,6 +141,8 @@ class Block(Generic[S]):
         except trio.Cancelled:  # noqa: ASYNC103 - by itself where groups are not strict; as one of a group
             return False, []  # noqa: ASYNC104
         finally:
+            # Those of the runs' nursery have ended: who is told last of a failure has a task of its own all the same.
+            self._actor.nursery = self._services
             self._actor.failures.block.failures += await self._actor.close_journal()  # noqa: ASYNC102
             self._actor.stop()
             self._send.close()

@@ -11,7 +11,7 @@ import trio
 
 from . import events
 from ._ledger import Ledger
-from ._records import RunRecord
+from ._records import GroupRules, RunRecord
 from ._spec import ErrorHandler
 from ._time import from_us
 from ._util import safe_repr
@@ -52,16 +52,15 @@ class Failures:
         self.on_error: ErrorHandler | None = on_error
         self.handlers: int = 0
         self.block: Block = Block(cancel)
-        self.group_blocks: dict[str, Block] = {}
         self._ledger = ledger
         self._spawn = spawn
         self._error_context = error_context
         self._submit = submit
 
-    def tell(self, failure: tuple[RunRecord, BaseException | None]) -> None:
+    def tell(self, failure: tuple[RunRecord, BaseException | None, GroupRules | None]) -> None:
         """Log a failed run once, call the handler (the job's, else its group's, else the scheduler's), escalate."""
         # A `retry()` in the same batch may have opened the run again, and it has no exception any more.
-        run, error = failure
+        run, error, group = failure
         job = run.job
         slot = from_us(run.due).isoformat()
         logger.error(
@@ -69,15 +68,14 @@ class Failures:
             job.label, run.id, slot, run.status.replace("_", " "), run.attempt, "" if run.attempt == 1 else "s",
             exc_info=error,
         )  # fmt: skip
-        group = run.options.group
-        rules = self._ledger.groups.get(group) if group is not None else None
-        handler = run.options.on_error or (rules.on_error if rules is not None else None) or self.on_error
+        handler = run.options.on_error or (group.on_error if group is not None else None) or self.on_error
         if handler is not None and error is not None:
             self.handlers += 1
             self._spawn(job, self._call, handler, run, error)
-        if isinstance(error, Exception) and (run.options.escalate or (rules is not None and rules.escalate)):
+        if isinstance(error, Exception) and (run.options.escalate or (group is not None and group.escalate)):
             error.add_note(f"job {job.label!r}, slot {slot}, attempt {run.attempt}")
-            (self.group_blocks.get(group or "") or self.block).fail(error)
+            fail = self.block.fail if group is None or group.fail is None else group.fail
+            fail(error)
 
     async def _call(self, handler: ErrorHandler, run: RunRecord, error: BaseException) -> None:
         """Call an error handler: bounded in time, and its own failure touches nothing else."""

@@ -173,7 +173,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         ledger.tables.open_group(self.name)
         if self._actor.journal is not None:
             self._actor.post()
-        self._actor.failures.group_blocks[self.name] = self._block
+        self._rules.fail = self._block.fail
         if self._rules.limit is not None:
             ledger.group_limits[self.name] = self._rules.limit
         self._scope.__enter__()
@@ -187,14 +187,15 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         assert self._scope is not None
         with trio.CancelScope(shield=True):
             # Closed first, so that what is cancelled here is all there will be; the name is free again at once.
-            del ledger.groups[self.name], actor.failures.group_blocks[self.name]
+            del ledger.groups[self.name]
             ledger.group_limits.pop(self.name, None)
             if actor.journal is not None:
                 ledger.groups_left[self.name] = ledger.tables.in_memory()[1]
             for job in ledger.tables.members(self.name):
                 job.is_left = True
                 ledger.tables.touch(job)
-            failures: list[BaseException] = [*self._block.failures, *await self._cancel_all()]
+            others = await self._cancel_all()
+            failures: list[BaseException] = [*self._block.failures, *others]
         try:
             absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
         except BaseExceptionGroup as rest:

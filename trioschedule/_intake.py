@@ -187,6 +187,19 @@ def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRe
     return job if claims else None
 
 
+def free_key(ledger: Ledger, unique: Unique, changed: JobRecord, job: JobRecord, now: int) -> Hashable:
+    """The unique key that a job gets as it is changed.
+
+    Raises:
+        DuplicateJobError: another one holds it.
+    """
+    key = unique_key(unique, changed)
+    rival = key_holder(ledger, key, unique, now)
+    if rival is not None and rival is not job:
+        raise DuplicateJobError(f"update: job {rival.label!r} holds the unique key that {job.label!r} would get")
+    return key
+
+
 def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
     """Refuse to open a job again whose name or unique key is taken meanwhile, or whose group's block has been left."""
     if job.is_left or job.id <= ledger.groups_left.get(job.options.group or "", 0):

@@ -139,13 +139,7 @@ class Journal:
     @property
     def is_quiet(self) -> bool:
         """Whether everything is written and told, and nothing is to be fetched now."""
-        return not (
-            self.tables.is_dirty
-            or self._held
-            or self._waiting
-            or self._in_flight
-            or self.tables.fetch(self._clock.now()) is not None
-        )
+        return not (self._is_owed() or self._in_flight or self.tables.fetch(self._clock.now()) is not None)
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
@@ -313,12 +307,14 @@ class Journal:
         return not self._closing and (self.is_down or self.tables.fetch(self._clock.now()) is not None)
 
     def _is_owed(self) -> bool:
-        return bool(self.tables.is_dirty or self._held or self._waiting)
+        """Whether somebody waits for an exchange, be it for one that has nothing to write any more."""
+        return bool(self.tables.is_dirty or self._held or self._waiting or self._parked)
 
     async def _exchange(self) -> bool:
         """One exchange; whether the next one may follow at once."""
         now = self._clock.now()
         prune = None
+        self._next_prune = min(self._next_prune, now + PRUNE_EVERY_US)  # the clock may have been set back
         if now >= self._next_prune and not self._closing:
             prune = Prune(now - self._keep_us, now, self._keep, PRUNE_MOST)
         changes = self.tables.take(prune)

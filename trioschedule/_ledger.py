@@ -77,7 +77,7 @@ class Effect(StrEnum):
     CANCEL = "cancel"  # RunRecord: cancel the scope of its task
     CANCEL_LATER = "cancel later"  # (RunRecord, seconds)
     ENDED = "ended"  # RunRecord: it is over
-    FAILED = "failed"  # (RunRecord, what it raised): log it, call error handlers, escalate
+    FAILED = "failed"  # (RunRecord, what it raised, its group's rules): log it, call error handlers, escalate
     OVER = "over"  # JobRecord: it is over
     EVENT = "event"  # Event
 
@@ -348,7 +348,7 @@ class Ledger:
                 run.status = RUNNING  # if it was recalled, that came too late
             if ending is RETURNED and value is not None and type(value) not in _ANSWERS:
                 try:
-                    self.rows.check_result(run.fn, value)
+                    run.kept = value, self.rows.result_text(run.fn, value)
                 except Exception as exc:  # noqa: BLE001 - it would be lost silently
                     ending, value, error = Ending.RAISED, None, exc
         if ending is RETURNED and run.status is RUNNING and type(value) not in _ANSWERS:
@@ -400,7 +400,7 @@ class Ledger:
             self.effects.append((Effect.ENDED, run))
         failed = status is FAILED or status is TIMED_OUT
         if failed:
-            self.effects.append((Effect.FAILED, (run, run.exception)))
+            self.effects.append((Effect.FAILED, (run, run.exception, self.groups.get(run.options.group or ""))))
         if self.listening:
             self.emit(
                 events.RunFinished(

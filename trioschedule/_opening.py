@@ -11,12 +11,14 @@ import attrs
 import trio
 
 from ._clock import WallClock
+from ._intake import storable
 from ._journal import Journal
+from ._needs import Needs
 from ._records import JobRecord
 from ._recovery import reconcile, recover, restore_queues, stop_broken
 from ._registry import Registry
 from ._spec import JobSpec, Retention
-from .stores import Changes, MemoryStore, Opened, Query, Store, Wants
+from .stores import Changes, MemoryStore, Opened, Query, Store
 from .stores._kept import KeptTables
 
 if TYPE_CHECKING:
@@ -95,17 +97,16 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
             if number is None:
                 number = str(random.getrandbits(64))
             tables = KeptTables(_rows(registry, number), opened)
-            wants = Wants(
-                names=[spec.name for spec in specs if spec.name is not None],
-                queries=[Query(group=name, over=False) for name in opened.groups],
-            )
+            needs = Needs(tables)
+            needs.look([storable(tables.rows, spec) for spec in specs])
+            wants = needs.wants()._replace(queries=[Query(group=name, over=False) for name in opened.groups])
             answer = await store.exchange(Changes(facts={"seed": str(number)}), wants)
+            active, declared = tables.install(opened.active), tables.install(opened.declared)
+            tables.install(answer.jobs)
             found = True
         finally:
             if not found:
                 await store.close()  # noqa: ASYNC102 - it only lets go
-    active, declared = tables.install(opened.active), tables.install(opened.declared)
-    tables.install(answer.jobs)
     return Found(store, tables, opened, active, declared, number)
 
 

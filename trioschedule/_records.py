@@ -164,7 +164,7 @@ class RunRecord:
     that is known. `fn` to `options` are the job's as they were when the run first started: an update never
     reaches a live run. `alone` says that it must be the only active run of its job (under every overlap policy
     but ALLOW, and while catching up). `interruptions` counts the processes that died with it; `is_history` says that
-    a durable store has it in a row of its own.
+    a durable store has it in a row of its own; `kept` is its value and what a durable store keeps of that, as text.
     """
 
     id: int
@@ -192,6 +192,7 @@ class RunRecord:
     progress: tuple[float, str | None] | None = None
     interruptions: int = 0
     is_history: bool = False
+    kept: tuple[Any, str] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -301,8 +302,12 @@ class QueueRules:
 @final
 @attrs.define(eq=False)
 class GroupRules:
-    """What an open group adds to its jobs: a limit, a handler, and what a failure does to its block."""
+    """What an open group adds to its jobs: a limit, a handler, and what a failure does to its block.
+
+    A failure keeps the rules that it happened under: it may be told when the block has been left already.
+    """
 
     limit: int | None = None
     on_error: ErrorHandler | None = None
     escalate: bool = False
+    fail: Callable[[Exception], None] | None = None

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from . import _steering as steering
+from ._errors import DuplicateJobError
 from ._identity import definition_differences
-from ._intake import accept_jobs, prepare, storable
+from ._intake import accept_jobs, free_key, prepare, storable
 from ._ledger import Ledger
 from ._plan import first_slot
 from ._records import ACTIVE, JobRecord, JobStatus, QueueRules, RunError, RunRecord, RunStatus, Selection
@@ -38,7 +39,8 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
         for run in job.live:
             if run.status in ACTIVE:
                 rescued += _rescue(ledger, run, now)
-        ledger.settle(job, now)
+        if job.stored is None or job.stored.broken is None:  # what it is to come to cannot be known
+            ledger.settle(job, now)
     if rescued:
         logger.warning("of the process before this one, which died: runs that are tried again: %d", rescued)
     for name in groups:
@@ -53,7 +55,7 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
 def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
     """Decide about one run; whether it is tried again."""
     job = run.job
-    if run.cancel_requested or job.ending is not None:
+    if run.cancel_requested or job.ending is JobStatus.CANCELLED:
         run.reason = "its process died while it was being cancelled"
         ledger.finish_run(run, RunStatus.CANCELLED, now)
         return False
@@ -105,16 +107,35 @@ def reconcile(ledger: Ledger, specs: Sequence[JobSpec], known: Sequence[JobRecor
     newest: dict[str | None, JobRecord] = {}
     for job in sorted(known, key=lambda job: job.id):
         newest[job.name] = job
+    found = {name: newest.get(name) or _taken_over(ledger, spec, now) for name, spec in wanted.items()}
     for job in known:
         if newest[job.name] is not job or job.name not in wanted:
             steering.delete(ledger, job, now)
     for name, spec in wanted.items():
-        _declare(ledger, spec, newest.get(name) or _live(ledger, name), now)
+        _declare(ledger, spec, found[name], now)
 
 
-def _live(ledger: Ledger, name: str) -> JobRecord | None:
-    job = ledger.tables.find(name)
-    return None if job is None or job.is_over else job
+def _taken_over(ledger: Ledger, spec: JobSpec, now: int) -> JobRecord | None:
+    """The live job that was scheduled by a command under the name of a declared one, if it calls the same function.
+
+    Raises:
+        DuplicateJobError: it calls another one; it is not lost for that.
+    """
+    job = ledger.tables.find(spec.name or "")
+    if job is None or job.is_over or job.stored is None:
+        return None
+    if job.stored.broken is not None:
+        stop_broken(ledger, [job], now)
+        return None
+    assert ledger.rows is not None
+    function = job.stored.function
+    if function != ledger.rows.prepare(spec.fn, spec.args, spec.kwargs)[0].function:
+        raise DuplicateJobError(
+            f"declared job {spec.name!r}: job {job.id} was scheduled under this name, and calls another function, "
+            f"{function!r}; cancel that one, or register this function under another name"
+        )
+    logger.info("declared job %r goes on with job %d, which was scheduled under this name", spec.name, job.id)
+    return job
 
 
 def _declare(ledger: Ledger, spec: JobSpec, job: JobRecord | None, now: int) -> None:
@@ -151,8 +172,14 @@ def _redefine(ledger: Ledger, job: JobRecord, candidate: JobRecord, differences:
     logger.info("declared job %r has changed in %s", job.label, ", ".join(differences))
     assert job.stored is not None
     assert candidate.stored is not None
+    unique = candidate.options.unique
+    key = None if unique is None else free_key(ledger, unique, candidate, job, now)
     job.fn, job.args, job.kwargs = candidate.fn, candidate.args, candidate.kwargs
     ledger.tables.redefine(job, candidate.options)
+    if key is None:
+        ledger.tables.release_key(job)
+    else:
+        ledger.tables.hold_key(job, key)
     job.stored.function, job.stored.args = candidate.stored.function, candidate.stored.args
     job.stored.declared = job.stored.is_redefined = True
     for run in job.live:

@@ -42,21 +42,13 @@ from .triggers import Manual
 ERRORS_KEPT: Final = 10
 # So many option sets are remembered with their text: a program has a few, and a row for each of many jobs.
 _REMEMBERED: Final = 256
-# What reading a row may raise: hostile text is refused by these.
-_UNREADABLE: Final = (
-    NotRegisteredError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OverflowError,
-    AttributeError,
-    RecursionError,
-)
-
+# What reading a row may raise, for triggers and types of the user's are asked: it is the fault of that row alone.
+_UNREADABLE: Final = Exception
 
 # What was no number of ours would end in an error far from here.
 _Time = Annotated[int, msgspec.Meta(ge=FIRST_US, le=LAST_US)]
 _Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class _State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -85,7 +77,7 @@ class _Error(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 class _Run(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One run."""
 
-    id: _Number
+    id: _Id
     due: _Time
     status: str
     ready_at: _Number
@@ -213,13 +205,13 @@ class Rows:
         self._trigger_text(job, job.stored)
         self._options_text(job.options)
 
-    def check_result(self, fn: Callable[..., Any], value: Any) -> None:
-        """Refuse a result that typed JSON cannot carry.
+    def result_text(self, fn: Callable[..., Any], value: Any) -> str:
+        """What is kept of a result.
 
         Raises:
-            TypeError, ValueError: it cannot.
+            TypeError, ValueError: typed JSON cannot carry it.
         """
-        self._codec.encode_result(fn, value)
+        return self._codec.encode_result(fn, value)
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -286,7 +278,9 @@ class Rows:
         if isinstance(run.value, Unread):
             value = msgspec.Raw(run.value.text.encode())
         elif run.value is not None:
-            value = msgspec.Raw(self._codec.encode_result(run.fn, run.value).encode())
+            if run.kept is None or run.kept[0] is not run.value:
+                run.kept = run.value, self._codec.encode_result(run.fn, run.value)
+            value = msgspec.Raw(run.kept[1].encode())
         errors = [_Error(one.attempt, one.at, one.message, one.traceback) for one in run.errors[-ERRORS_KEPT:]]
         return _Run(
             run.id, run.due, run.status._value_, run.ready_at, run.kind._value_, run.alone, run.attempt, run.attempts,
@@ -354,6 +348,8 @@ class Rows:
         job.ending = None if state.ending is None else JobStatus(state.ending)
         job.reason, job.started, job.failures, job.is_left = state.reason, state.started, state.failures, state.is_left
         runs = [] if row.runs == "[]" else [self._read_run(one, job) for one in _decode_runs(row.runs)]
+        if len({run.id for run in runs}) < len(runs):
+            raise ValueError("one of its runs is there twice")
         live = tuple([run for run in runs if run.status in LIVE])
         if row.status not in ACTIVE and any(run.status in ACTIVE for run in live):
             raise ValueError(f"a run of it is at work, and it is {row.status[:20]!r}")
@@ -376,12 +372,15 @@ class Rows:
             job.kwargs, job.options, run.attempt, run.attempts, run.started_at, run.finished_at,
             tuple([RunError(one.attempt, one.at, one.message, one.traceback) for one in run.errors]), run.reason,
         )  # fmt: skip
+        if record.is_over is (run.finished_at is None):
+            raise ValueError(f"run {run.id} is {run.status}, and its end is {run.finished_at}")
         record.cancel_requested, record.last_due, record.count = run.cancel_requested, run.last_due, run.count
         record.progress, record.interruptions, record.is_history = run.progress, run.interruptions, run.is_history
         if run.value is not msgspec.UNSET:
             text = bytes(run.value).decode()
             try:
                 record.value = self._codec.decode_result(job.fn, text)
+                record.kept = record.value, text
             except _UNREADABLE as exc:
                 record.value = Unread(text, f"its result cannot be read: {problem(exc)}")
         return record

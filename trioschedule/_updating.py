@@ -13,7 +13,7 @@ from ._checks import positive_number, whole_number
 from ._errors import DuplicateJobError, JobDoneError
 from ._functions import check_call, check_place, refuse_awaitable, unwrap
 from ._identity import unique_key
-from ._intake import check_queue, key_holder, timed
+from ._intake import check_queue, free_key, timed
 from ._ledger import Ledger
 from ._records import ACTIVE, JobRecord, RunKind, RunStatus, Stored
 from ._spec import Options, Retry, checked_options
@@ -83,10 +83,7 @@ def _checked(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> _Change:
     key = None
     if options.unique is not None and not job.is_over:
         changed = attrs.evolve(job, fn=fn, args=args, kwargs=kwargs, options=options, stored=stored)
-        key = unique_key(options.unique, changed)
-        rival = key_holder(ledger, key, options.unique, now)
-        if rival is not None and rival is not job:
-            raise DuplicateJobError(f"update: job {rival.label!r} holds the unique key that {job.label!r} would get")
+        key = free_key(ledger, options.unique, changed, job, now)
     return _Change(tuple(changes), fn, args, kwargs, options, trigger, due, run_at, key, stored)
 
 

@@ -223,7 +223,7 @@ async def test_nothing_of_a_group_stays_behind(autojump_clock, scheduler, probe)
         async with scheduler.open_group("g", limit=1) as group:
             await group.schedule(Every(seconds=1), probe.work)
     actor = scheduler._actor
-    assert (actor.ledger.groups, actor.ledger.group_limits, actor.failures.group_blocks) == ({}, {}, {})
+    assert (actor.ledger.groups, actor.ledger.group_limits) == ({}, {})
 
 
 @pytest.mark.parametrize(

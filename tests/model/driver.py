@@ -100,7 +100,7 @@ class Driver:
                 case Effect.ENDED:
                     self.told[subject.id] += 1
                 case Effect.FAILED:
-                    run, error = subject
+                    run, error, _ = subject
                     assert run.errors, "it may have been opened again by now, but it did fail"
                     assert error is not None
                 case Effect.OVER:

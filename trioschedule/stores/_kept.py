@@ -47,7 +47,7 @@ class Storing(Protocol):
 
     def define(self, job: JobRecord) -> None: ...
 
-    def check_result(self, fn: Callable[..., Any], value: Any) -> None: ...
+    def result_text(self, fn: Callable[..., Any], value: Any) -> str: ...
 
     def added(self, job: JobRecord, state: JobState) -> JobRow: ...
 
@@ -130,6 +130,12 @@ class KeptTables(Tables):
             self.touch(before)
         super().hold_key(job, key)
         job.stored.key = str(key)
+        self.touch(job)
+
+    def release_key(self, job: JobRecord, /) -> None:
+        assert job.stored is not None
+        super().release_key(job)
+        job.stored.key = None
         self.touch(job)
 
     def name_job(self, job: JobRecord, name: str, /) -> None:

@@ -76,6 +76,11 @@ def _without_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
 
 
+def _text(data: bytes) -> str:
+    """The text of a column, also where it is no UTF-8: JSON with escapes that there are not is found to be broken."""
+    return data.decode(errors="backslashreplace")
+
+
 def connect(path: str, durability: Durability) -> sqlite3.Connection:
     """The one connection. Nothing is written, but what a crash has left is put right by SQLite.
 
@@ -85,6 +90,7 @@ def connect(path: str, durability: Durability) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    connection.text_factory = _text
     try:
         settings = [
             "locking_mode = EXCLUSIVE",  # from the first look on: nobody else, and no shared memory beside the file

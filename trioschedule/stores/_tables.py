@@ -189,6 +189,9 @@ class Tables:
         if key is not None and self._keys.get(key) is job:
             del self._keys[key]
 
+    def release_key(self, job: JobRecord, /) -> None:
+        self._let_go_of_key(job)
+
     def name_job(self, job: JobRecord, name: str, /) -> None:
         job.name = name
         self._names.add(name, job.id, is_live=job.finished_at is None)

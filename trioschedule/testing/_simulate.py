@@ -298,7 +298,7 @@ class _Bench:
             run, grace = subject
             self._after(round(grace * US), 1, self._cancel, run, run.attempt)
         elif effect is Effect.FAILED:
-            run, error = subject
+            run, error, _ = subject
             if run.options.escalate and isinstance(error, Exception):
                 self._leave_block()
 
