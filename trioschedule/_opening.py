@@ -40,6 +40,8 @@ def store_of(given: object) -> Store | MemoryStore | None:
     if isinstance(given, (str, os.PathLike)):
         from .stores._sqlite import SQLiteStore, store_from_url
 
+        if given == "":
+            raise ValueError("store must be a path, not ''; give None to keep jobs in memory")
         if isinstance(given, str) and "://" in given:
             return store_from_url(given)
         return SQLiteStore(PurePath(given) if isinstance(given, str) else given)

@@ -47,8 +47,8 @@ class JobQuery(metaclass=NoPublicConstructor):
     async def count(self) -> int:
         """How many there are."""
         actor, selection = self._actor, self._selection
-        if actor.journal is not None and selection.targets is None and selection.name is None and not selection.tags:
-            return await _count(actor, selection)
+        if _can_count(self):
+            return len(await _ids(actor, selection))
         return await actor.ask(lambda now: len(steering.select(actor.ledger, selection)), about=selection)
 
     async def cancel(self, *, running: Running | None = None, grace: float = 0) -> int:
@@ -80,15 +80,32 @@ class JobQuery(metaclass=NoPublicConstructor):
         return len(await ask(self._actor, commands.RunNow(self)))
 
 
-async def _count(actor: Actor, selection: Selection) -> int:
-    """Count jobs without fetching them: those at rest in the store, and those in memory as they are now."""
+async def newest(query: JobQuery, most: int) -> tuple[int, list[Job[Any]]]:
+    """How many jobs there are, and the newest so many of them, by id; if they can be counted, no others are read."""
+    if not _can_count(query):
+        jobs = await query.list()
+        return len(jobs), jobs[-most:]
+    ids = await _ids(query._actor, query._selection)
+    selection = attrs.evolve(query._selection, targets=tuple(ids[-most:]))
+    return len(ids), await JobQuery._create(query._actor, selection).list()
+
+
+def _can_count(query: JobQuery) -> bool:
+    """Whether a store can tell which jobs are meant without their being read."""
+    selection = query._selection
+    is_plain = selection.targets is None and selection.name is None and not selection.tags
+    return query._actor.journal is not None and is_plain
+
+
+async def _ids(actor: Actor, selection: Selection) -> list[int]:
+    """Find jobs without fetching them: those at rest in the store, and those in memory as they are now."""
     query, ledger = query_of(selection), actor.ledger
 
-    def count(request: StoredRequest[Any], now: int) -> int:
-        resting = sum(ledger.tables.row(job_id) is None for job_id in request.counted[query])
-        return resting + len(steering.select(ledger, selection))
+    def find(request: StoredRequest[Any], now: int) -> list[int]:
+        resting = [job_id for job_id in request.counted[query] if ledger.tables.row(job_id) is None]
+        return sorted([*resting, *[job.id for job in steering.select(ledger, selection)]])
 
-    return await actor.fetch(Wants(counts=[query]), count)
+    return await actor.fetch(Wants(counts=[query]), find)
 
 
 @final

@@ -17,12 +17,12 @@ from . import commands
 from ._checks import member, positive_number, text, whole_number
 from ._errors import JobNotFoundError, TrioscheduleError
 from ._handles import Job
+from ._queries import JobQuery, newest
 from ._records import JobStatus
 from ._util import problem, safe_repr
 from ._views import explanation_view, job_details, job_name_view, job_view, run_view
 
 if TYPE_CHECKING:
-    from ._queries import JobQuery
     from ._scheduler import Scheduler
 
 Kind = Literal["not_found", "usage", "failed"]
@@ -259,9 +259,8 @@ async def _changes(jobs: Sequence[Job[Any]], changed: int, **facts: Any) -> dict
 
 
 async def _ls(call: _Call) -> dict[str, Any]:
-    jobs = await call.query(over=call.args.get("all", False)).list()
-    newest = jobs[-call.args.get("limit", LISTED) :]
-    return {**call.clock(), "total": len(jobs), "jobs": await _each(newest, job_view)}
+    total, jobs = await newest(call.query(over=call.args.get("all", False)), call.args.get("limit", LISTED))
+    return {**call.clock(), "total": total, "jobs": await _each(jobs, job_view)}
 
 
 async def _show(call: _Call) -> dict[str, Any]:

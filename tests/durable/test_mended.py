@@ -16,12 +16,15 @@ from trioschedule import (
     After,
     DuplicateJobError,
     Every,
+    JobSpec,
     JobStatus,
     Registry,
     Retention,
     StoreError,
     commands,
+    open_scheduler,
 )
+from trioschedule._requests import execute_control
 
 
 @pytest.fixture(autouse=True)
@@ -334,3 +337,24 @@ async def test_waiting_for_a_store_that_breaks_is_an_error_for_who_waits_for_not
             world.store.broken = StoreError("it is damaged")
     assert world.log == ["told", "told"]
     assert caught.group_contains(StoreError, match="it is damaged")
+
+
+async def test_a_list_of_all_jobs_reads_no_more_of_them_than_it_shows(autojump_clock):
+    world = FlakyWorld()
+    async with world.open() as scheduler:
+        await scheduler.schedule_many([JobSpec(After(seconds=1), world.work, ("work",)) for _ in range(50)])
+        await trio.sleep(2)
+        await scheduler.schedule(After(hours=1), world.work, "later")
+    async with world.open(queues={}) as scheduler:
+        world.store.asked.clear()
+        reply = await execute_control(scheduler, {"command": "ls", "args": {"all": True, "limit": 3}})
+        assert (reply["result"]["total"], [job["id"] for job in reply["result"]["jobs"]]) == (51, [49, 50, 51])
+        assert {job_id for wants in world.store.asked for job_id in wants.ids} <= {49, 50, 51}
+        assert not any(wants.queries for wants in world.store.asked)
+        reply = await execute_control(scheduler, {"command": "ls", "args": {"queue": "nobody's"}})
+        assert (reply["result"]["total"], reply["result"]["jobs"]) == (0, [])
+
+
+def test_an_empty_path_is_no_store():
+    with pytest.raises(ValueError, match="store must be a path, not ''"):
+        open_scheduler("")
