@@ -205,7 +205,8 @@ async def test_a_default_name_evades_one_that_was_given(world, autojump_clock, l
         names = [job.name for job in await scheduler.jobs().list()]
         assert len(set(names)) == len(names)
         for number in range(2, 100, 2):
-            await settle(scheduler)
+            if number % 14 == 0:
+                await settle(scheduler)
             assert (await scheduler.get(f"work-{number}")).args == ("given",)
 
     await later(first, second)
