@@ -7,7 +7,7 @@ typed, and then it takes the way of what users give, so that no rule holds in on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -17,7 +17,7 @@ from ._codec import Codec, parse, write
 from ._jsonable import Refusal, readable, same, shown, steps_of
 from ._spec import DEFAULTS, Exponential, Options, Retry, Unique, checked_options, exponential
 from ._util import problem
-from .triggers import Trigger, from_json, to_json
+from .triggers import After, Trigger, from_json, to_json
 
 _MAX_OPTIONS: Final = 65_536
 _MAX_TRIGGER: Final = 1_048_576  # ten thousand days without the trigger are 130 kB
@@ -240,9 +240,17 @@ def trigger_to_json(trigger: Trigger, registry: Names) -> str:
         TypeError: a calendar of users' own is part of it.
         ValueError: it is nested deeper, or has more parts, than would be read; or is too large.
     """
+    if type(trigger) is After:
+        return _after_to_json(trigger)
     text = _encoder()(to_json(trigger, name_of=registry.name_of)).decode()
     _check_size(text, _MAX_TRIGGER, "trigger")
     return text
+
+
+@lru_cache(maxsize=16)
+def _after_to_json(trigger: After) -> str:
+    """The text of what there may be thousands of in one batch, all of them equal."""
+    return _encoder()(to_json(trigger)).decode()
 
 
 @cache
