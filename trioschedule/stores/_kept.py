@@ -256,6 +256,8 @@ class KeptTables(Tables):
         ids = self._run_ids_of(job.id)
         if not ids:
             return stay
+        if len(ids) == 1 and self._runs[ids[0]].status in LIVE:  # as it is each time that one starts
+            return [self._runs[ids[0]]]
         slot = self._run_of_slot(job, ids)
         for run_id in list(ids):
             run = self._runs[run_id]
@@ -273,10 +275,12 @@ class KeptTables(Tables):
 
     def _run_of_slot(self, job: JobRecord, ids: list[int]) -> RunRecord | None:
         """The run of a one-shot's slot, if it is over: it stays in the job's row, so that a one-shot costs one."""
-        if not is_one_shot(job.trigger):
-            return None
-        runs = (self._runs[run_id] for run_id in reversed(ids))
-        return next((run for run in runs if run.kind is not MANUAL and run.status not in _NOT_THE_SLOT), None)
+        if is_one_shot(job.trigger):
+            for run_id in reversed(ids):
+                run = self._runs[run_id]
+                if run.kind is not MANUAL and run.status not in _NOT_THE_SLOT:
+                    return run
+        return None
 
     def _forget_run(self, run: RunRecord) -> None:
         del self._runs[run.id]
