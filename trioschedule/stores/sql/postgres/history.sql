@@ -1,0 +1,7 @@
+-- The newest runs of each of these jobs.
+SELECT newest.id, newest.job_id, newest.due, newest.status, newest.finished_at, newest.data
+FROM unnest(%(jobs)s::bigint[], %(limits)s::bigint[]) AS asked (job_id, most)
+CROSS JOIN LATERAL (
+    SELECT id, job_id, due, status, finished_at, data FROM {schema}.run
+    WHERE job_id = asked.job_id ORDER BY job_id DESC, id DESC LIMIT asked.most
+) AS newest
