@@ -43,14 +43,26 @@ def _nobody(row: Any) -> None:
     return None
 
 
+def _checked(row: Any) -> Any:
+    """The same row. The server reads numbers only of those that it has a place for, and none where it has no rows.
+
+    Raises:
+        RefusedError: a number is too high, or too low.
+    """
+    for value in row:
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise RefusedError(f"{value} is out of range")
+    return row
+
+
 # In the order of `Changes`.
 _STEPS: Final = (
     _Step("removed", "remove_runs_of_jobs", _itself, _itself, None),
     _Step("removed", "remove_jobs", _itself, _itself, None),
-    _Step("added", "add_jobs", lambda row: (*row, _number(row.name)), _first, _first),
-    _Step("defined", "define_jobs", _itself, _first, _first),
-    _Step("changed", "change_jobs", lambda row: (*row, _number(row.name)), _first, _first),
-    _Step("runs", "add_runs", _itself, lambda row: int(row.job_id), _first),
+    _Step("added", "add_jobs", lambda row: (*_checked(row), _number(row.name)), _first, _first),
+    _Step("defined", "define_jobs", _checked, _first, _first),
+    _Step("changed", "change_jobs", lambda row: (*_checked(row), _number(row.name)), _first, _first),
+    _Step("runs", "add_runs", _checked, lambda row: int(row.job_id), _first),
     _Step("runs_reopened", "remove_runs", _itself, _nobody, None),
     _Step("queues", "set_queues", _itself, _nobody, _first),
     _Step("groups_opened", "open_groups", _itself, _nobody, _itself),
@@ -71,11 +83,9 @@ class Part(NamedTuple):
         Raises:
             RefusedError: a value is none that can be sent.
         """
-        rows = self.rows
-        if self.step.values is not _itself:
-            rows = list(map(self.step.values, rows))
         if self.step.statement.startswith("remove"):
-            return known[self.step.statement], {"ids": _ids(rows)}
+            return known[self.step.statement], {"ids": _ids(self.rows)}
+        rows = self.rows if self.step.values is _itself else list(map(self.step.values, self.rows))
         try:
             return known[self.step.statement], {"rows": msgspec.json.encode(rows, enc_hook=_plain).decode()}
         except (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError) as exc:
