@@ -102,7 +102,9 @@ class Server:
 
     def freeze(self, *, thaw: bool = False) -> None:
         """Let the processes of all connections stand still, as if the machine were gone, or go on."""
-        for (pid,) in self.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()") if not thaw else ():
+        for (pid,) in (
+            self.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()") if not thaw else ()
+        ):
             os.kill(pid, signal.SIGSTOP)
 
     def end(self) -> None:

@@ -36,12 +36,14 @@ publish(globals(), __name__)
 
 def __getattr__(name: str) -> Any:
     # sqlite3 is loaded for those who have a file, psycopg for those who have a server.
-    store: Any
     if name == "SQLiteStore":
-        from ._sqlite import SQLiteStore as store
-    elif name == "PostgresStore":
-        from ._postgres import PostgresStore as store
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    store.__module__ = __name__
-    return store
+        from ._sqlite import SQLiteStore
+
+        SQLiteStore.__module__ = __name__
+        return SQLiteStore
+    if name == "PostgresStore":
+        from ._postgres import PostgresStore
+
+        PostgresStore.__module__ = __name__
+        return PostgresStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

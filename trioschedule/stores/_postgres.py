@@ -16,8 +16,8 @@ from ._postgres_transport import Link, checked_dsn
 class PostgresStore:
     """Keeps jobs and runs in tables of a PostgreSQL server, which survive whatever the server survives.
 
-    One scheduler at a time works with a schema: another one gets a `StoreError <trioschedule.StoreError>`, for as long as
-    the first one is connected. The server is 14 or later, the database in UTF8, and the address that of the server
+    One scheduler at a time works with a schema: another one gets a `StoreError <trioschedule.StoreError>`, for as long
+    as the first one is connected. The server is 14 or later, the database in UTF8, and the address that of the server
     itself, not of a connection pooler. Needs the extra ``postgres``.
 
     Args:
@@ -59,9 +59,9 @@ class PostgresStore:
         """Write and read in one transaction, and one message to and fro.
 
         Raises:
-            StoreError: nothing was written. ``temporary`` if the same may succeed later (and it is then no harm if it was
-                written after all: a connection may break before that is told); else ``rows`` may name jobs that the server
-                does not take, and without which the rest can be sent.
+            StoreError: nothing was written. ``temporary`` if the same may succeed later (it does no harm then if it was
+                written after all: a connection may break before that is told); else ``rows`` may name jobs that the
+                server does not take, and without which the rest can be sent.
         """
         return await self._link.in_thread(lambda: self._database.exchange(changes, wants))
 

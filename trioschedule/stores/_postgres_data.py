@@ -1,4 +1,4 @@
-"""A schema of a database: opened, exchanged with, closed, whatever goes wrong. Everything blocks; one thread at a time."""
+"""A schema of a database: opened, exchanged with, closed, whatever goes wrong. It blocks; one thread at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .._errors import StoreError
 from . import _postgres_rows as rows, _postgres_schema as tables
 from ._base import Answer, Changes, Opened, Prune, Wants
 from ._postgres_claim import Claim
-from ._postgres_transport import Link, RefusedError, Rows, Statement, bounded
+from ._postgres_transport import Link, RefusedError, Statement, bounded
 
 # So many exchanges may fail in a row before the connection is made anew.
 _PATIENCE: Final = 2
@@ -46,7 +46,7 @@ class Database:
             tables.prepare(self._link, self._schema, self._migrations)
             self._claim.take()
             found = self._link.fly(rows.looking(self._known))
-            self._facts = dict(found[0])  # type: ignore[arg-type]
+            self._facts = dict(found[0])
             last = rows.last_id(found[4], self._facts)
             (numbered,) = self._link.fly([(self._known["numbered"], {"last": bounded(last[0])})])
         except RefusedError as exc:  # something that is not as we made it
@@ -152,8 +152,8 @@ class Database:
         finally:
             self._link.roll_back()
         return StoreError(
-            f"{self._link.shown} does not take what it was given ({reasons[-1]}): of jobs {sorted(jobs)}; send the rest "
-            "without them",
+            f"{self._link.shown} does not take what it was given ({reasons[-1]}): of jobs {sorted(jobs)}; send the "
+            "rest without them",
             rows=tuple(sorted(jobs)),
         )
 

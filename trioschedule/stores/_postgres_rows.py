@@ -86,8 +86,10 @@ class Part(NamedTuple):
         if self.step.statement.startswith("remove"):
             return known[self.step.statement], {"ids": _ids(self.rows)}
         rows = self.rows if self.step.values is _itself else list(map(self.step.values, self.rows))
+        ids = _ids(self.owners()) if self.step.key is _first and self.step.field != "added" else ""
         try:
-            return known[self.step.statement], {"rows": msgspec.json.encode(rows, enc_hook=_plain).decode()}
+            text = msgspec.json.encode(rows, enc_hook=_plain).decode()
+            return known[self.step.statement], {"rows": text, "ids": ids}
         except (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError) as exc:
             raise RefusedError(str(exc)) from exc
 
@@ -255,7 +257,7 @@ def opened(found: Sequence[Rows], numbered: Rows, last: tuple[int, int]) -> Open
     """What is there."""
     facts, queues, groups, live, _, active, declared = found
     return Opened(
-        facts=dict(facts),  # type: ignore[arg-type]
+        facts=dict(facts),
         queues=[QueueRow._make(row) for row in queues],
         groups=[name for (name,) in groups],
         open_jobs=live[0][0],

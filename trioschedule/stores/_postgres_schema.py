@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, final
 
 from .._errors import StoreError
 from ._base import JobRow
-from ._postgres_transport import Link, RefusedError, quoted
+from ._postgres_transport import Link, RefusedError, Statement, quoted
 
 _PACKAGE: Final = "trioschedule.stores"
 # The server would cut off what is longer, and say so to nobody.
@@ -147,7 +147,7 @@ def _step(link: Link, schema: str, scripts: Sequence[str]) -> int:
         link.roll_back()
         return 0
     number = version.found + 1
-    creating = [] if version.is_there else [(known["create_schema"], {})]
-    steps = [(text, {}) for text in _split(scripts[version.found].replace("{schema}", quoted(schema)))]
+    creating: list[Statement] = [] if version.is_there else [(known["create_schema"], {})]
+    steps: list[Statement] = [(text, {}) for text in _split(scripts[version.found].replace("{schema}", quoted(schema)))]
     link.fly([*creating, *steps, (known["set_version"], {"version": number}), ("COMMIT", {})])
     return 1

@@ -1,8 +1,8 @@
 """The way to a PostgreSQL server: the one module that knows psycopg, its connections and threads.
 
 What goes there is a *flight*: statements with their values, sent as one message and answered by one, and carried out in
-one transaction by the server. So an exchange costs one round trip whatever it writes and reads, nothing is left half done
-by a connection that breaks, and no statement depends on what was said on the connection before.
+one transaction by the server. So an exchange costs one round trip whatever it writes and reads, nothing is left half
+done by a connection that breaks, and no statement depends on what was said on the connection before.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def load() -> ModuleType:
     try:
         import psycopg
     except ModuleNotFoundError:
-        raise ImportError(
-            "PostgresStore needs psycopg: pip install 'trioschedule[postgres]'", name="psycopg"
-        ) from None
+        raise ImportError("PostgresStore needs psycopg: pip install 'trioschedule[postgres]'", name="psycopg") from None
     except ImportError as exc:  # installed without its own libpq, and there is no other
         raise ImportError(
             f"PostgresStore needs psycopg with libpq: pip install 'trioschedule[postgres]' ({exc})", name="psycopg"
@@ -94,7 +92,8 @@ def load() -> ModuleType:
 
 def quoted(name: str) -> str:
     """A name as an identifier within a statement."""
-    return load().sql.Identifier(name).as_string().replace("%", "%%")
+    identifier: str = load().sql.Identifier(name).as_string(None)
+    return identifier.replace("%", "%%")
 
 
 def checked_dsn(dsn: object) -> tuple[str, str]:
@@ -158,12 +157,12 @@ class Link:
             connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
         except psycopg.Error as exc:
             said = _said(exc)
-            raise StoreError(
-                f"{self.shown} cannot be reached: {said}", temporary=not _SHUT_OUT.search(said)
-            ) from exc
+            raise StoreError(f"{self.shown} cannot be reached: {said}", temporary=not _SHUT_OUT.search(said)) from exc
         self._connection = connection
         self._cursor = psycopg.ClientCursor(connection)
-        process, encoding, *_ = self.fly([(_SET, {}), ("SELECT pg_backend_pid(), current_setting('server_encoding')", {})])[1][0]
+        process, encoding, *_ = self.fly(
+            [(_SET, {}), ("SELECT pg_backend_pid(), current_setting('server_encoding')", {})]
+        )[1][0]
         if encoding != "UTF8":
             self.disconnect()
             raise StoreError(f"{self.shown} cannot be used: its encoding is {encoding}; make a database with UTF8")
@@ -188,8 +187,8 @@ class Link:
         cursor = self._cursor
         assert cursor is not None
         try:
-            text = ";\n".join([cursor.mogrify(statement, values) for statement, values in statements])
-            cursor.execute(text)  # type: ignore[call-overload]
+            texts = [cursor.mogrify(statement.encode(), values) for statement, values in statements]
+            cursor.execute(";\n".join(texts).encode())
             found: list[Rows] = []
             for _ in statements:
                 found.append(cursor.fetchall() if cursor.description is not None else [])
@@ -262,7 +261,7 @@ class Link:
 def _said(error: Exception) -> str:
     """What the server said, in one line, without the rows that it may repeat."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    return " ".join(str(primary or error or type(error).__name__).split())
+    return " ".join((primary or str(error) or type(error).__name__).split())
 
 
 def bounded(number: int, lowest: int = 1 - 2**63) -> int:
