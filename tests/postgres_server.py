@@ -13,11 +13,9 @@ import importlib.util
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
@@ -30,6 +28,7 @@ _SETTINGS = {
     "max_connections": "50", "shared_buffers": "32MB", "max_wal_size": "512MB", "log_min_messages": "fatal",
     "lc_messages": "C",
 }  # fmt: skip
+_TABLES = ("job", "run", "queue", "open_group", "fact")
 # The server ends when this process does: then its standard input is at its end. Not told by an exit handler, which
 # nobody calls in a process that is killed.
 _GUARD = """
@@ -100,13 +99,6 @@ class Server:
         self.stop()
         self.start()
 
-    def freeze(self, *, thaw: bool = False) -> None:
-        """Let the processes of all connections stand still, as if the machine were gone, or go on."""
-        for (pid,) in (
-            self.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()") if not thaw else ()
-        ):
-            os.kill(pid, signal.SIGSTOP)
-
     def end(self) -> None:
         """Stop it and remove its folder, or leave it alone if it is not ours."""
         self._disconnect()
@@ -153,8 +145,21 @@ class Server:
         if not self._idle:
             return self.new_schema()
         name = self._idle.pop()
-        tables = ("job", "run", "queue", "open_group", "fact")
-        self.execute("; ".join(f"DELETE FROM {name}.{table}" for table in tables))
+        self.execute("; ".join(f"DELETE FROM {name}.{table}" for table in _TABLES))
+        return name
+
+    def copy_of(self, schema: str) -> str:
+        """Another schema with what is in one, as far as it is committed."""
+        from trioschedule.stores._postgres_schema import prepare
+        from trioschedule.stores._postgres_transport import Link
+
+        name = self.schema()
+        if not self.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", name):
+            link = Link(self.dsn, self.dsn, "copy")
+            link.connect()
+            prepare(link, name)
+            link.disconnect()
+        self.execute("; ".join(f"INSERT INTO {name}.{table} SELECT * FROM {schema}.{table}" for table in _TABLES))
         return name
 
     def give_back(self, schema: str) -> None:
@@ -162,13 +167,17 @@ class Server:
         if self.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
             self._idle.append(schema)
 
+    def processes(self, schema: str) -> list[int]:
+        """The server's processes behind the connections of stores on a schema."""
+        statement = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+        return [pid for (pid,) in self.execute(statement, f"trioschedule {schema}")]
+
     def kill_connections(self, schema: str) -> int:
-        """Have all connections of stores on a schema ended by the server; how many there were."""
-        found = self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
-            f"trioschedule {schema}",
-        )
-        return len(found)
+        """Have all connections of stores on a schema ended by the server, and see them gone; how many there were."""
+        killed = self.processes(schema)
+        for pid in killed:
+            self.execute("SELECT pg_terminate_backend(%s, 10000)", pid)
+        return len(killed)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -276,10 +285,3 @@ def own_postgres() -> Iterator[Server]:
         yield server
     finally:
         server.end()
-
-
-def wait_until_ended(server: Server, schema: str) -> None:
-    """Until no connection of a store on a schema is left."""
-    patience = time.monotonic() + 10
-    while server.kill_connections(schema) and time.monotonic() < patience:
-        time.sleep(0.01)
