@@ -263,7 +263,7 @@ def opened(found: Sequence[Rows], numbered: Rows, last: tuple[int, int]) -> Open
         open_jobs=live[0][0],
         last_job_id=last[0],
         last_run_id=last[1],
-        active=list(map(JobRow._make, active)),
-        declared=list(map(JobRow._make, declared)),
+        active=sorted(map(JobRow._make, active)),
+        declared=sorted(map(JobRow._make, declared)),
         numbered=sorted(name for (name,) in numbered),
     )

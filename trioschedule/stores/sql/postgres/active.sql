@@ -1,2 +1,2 @@
 -- Jobs that have a run at work.
-SELECT {job} FROM {schema}.job WHERE status IN ('running', 'cancelling') ORDER BY id
+SELECT {job} FROM {schema}.job WHERE status IN ('running', 'cancelling')
