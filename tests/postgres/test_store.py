@@ -327,6 +327,7 @@ async def test_what_somebody_else_has_taken_meanwhile_is_given_up(postgres, sche
 async def test_what_is_left_of_its_own_connection_is_ended(postgres, schema, store, monkeypatch):
     """The network let go of our end only: the server believes that we are there, and keeps the lock for us."""
     monkeypatch.setattr(_postgres_claim, "_PATIENCE", "50ms")
+    (process,) = postgres.processes(schema)
     left = store._link._connection
     monkeypatch.setattr(left, "close", lambda: None)
     store._link.disconnect()
@@ -334,7 +335,7 @@ async def test_what_is_left_of_its_own_connection_is_ended(postgres, schema, sto
         with pytest.raises(StoreError, match="being let go of") as caught:
             await store.exchange(Changes(added=[job_row(1)]), Wants())
         assert caught.value.temporary
-        await until(lambda: len(postgres.processes(schema)) == 1)
+        await until(lambda: process not in postgres.processes(schema))
         await store.exchange(Changes(added=[job_row(1)]), Wants())
         assert await ids(store) == [1]
     finally:
