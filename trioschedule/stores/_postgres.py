@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import trio
 
@@ -10,6 +10,9 @@ from ._base import Answer, Changes, Opened, Wants
 from ._postgres_data import Database
 from ._postgres_schema import checked_name
 from ._postgres_transport import Link, checked_dsn
+
+# Opening may mean to migrate: so many seconds it may take.
+_MIGRATING: Final = 600.0
 
 
 @final
@@ -53,7 +56,7 @@ class PostgresStore:
             StoreError: the server cannot be reached, or does not want us; the schema is in use, not ours, of a newer
                 version, or cannot be written.
         """
-        return await self._link.in_thread(self._database.open)
+        return await self._link.in_thread(self._database.open, _MIGRATING)
 
     async def exchange(self, changes: Changes, wants: Wants, /) -> Answer:
         """Write and read in one transaction, and one message to and fro.

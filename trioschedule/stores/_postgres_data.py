@@ -11,9 +11,6 @@ from ._base import Answer, Changes, Opened, Prune, Wants
 from ._postgres_claim import Claim
 from ._postgres_transport import Link, RefusedError, Statement, bounded
 
-# So many exchanges may fail in a row before the connection is made anew.
-_PATIENCE: Final = 2
-
 
 @final
 class Database:
@@ -25,7 +22,6 @@ class Database:
         self._migrations = migrations
         self._known: Final = tables.statements(schema)
         self._claim = Claim(link, schema)
-        self._failures = 0
         # As they are in the tables: those that an exchange only repeats are no reason to write.
         self._facts: dict[str, str] = {}
         # How many are over, at most: counting a million for each prune that has nothing to do would be too much.
@@ -56,7 +52,6 @@ class Database:
             self.close()
             raise
         self._over = {"jobs": None, "runs": None}
-        self._failures = 0
         return rows.opened(found, numbered, last)
 
     def close(self) -> None:
@@ -97,11 +92,7 @@ class Database:
             raise self._refusal(changes, exc) from exc
         except StoreError:
             self._forget_counts()
-            self._failures += 1
-            if self._failures >= _PATIENCE:
-                self._link.disconnect()  # it may be of a server that is good for nothing any more
             raise
-        self._failures = 0
         self._facts.update(facts)
         return answer
 

@@ -141,7 +141,14 @@ def prepare(link: Link, schema: str, scripts: Sequence[str] | None = None) -> in
 def _step(link: Link, schema: str, scripts: Sequence[str]) -> int:
     """One migration, unless another process has just made it; how many."""
     known = statements(schema)
-    link.fly([("BEGIN", {}), (known["lock_for_migration"], {"schema": schema})])
+    # An index on a large table takes its time.
+    link.fly(
+        [
+            ("BEGIN", {}),
+            ("SET LOCAL statement_timeout = '10min'", {}),
+            (known["lock_for_migration"], {"schema": schema}),
+        ]
+    )
     version = look(link, schema, scripts)
     if version.found >= version.newest:
         link.roll_back()

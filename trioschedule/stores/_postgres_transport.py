@@ -27,9 +27,10 @@ T = TypeVar("T")
 Statement = tuple[str, Mapping[str, Any]]
 Rows = list[tuple[Any, ...]]
 
-# A call that hangs for longer is cut off: longer than all that the server lets a statement take.
-PATIENCE: Final = 60.0
+# A call that hangs for longer is cut off: longer than the server lets a statement take.
+PATIENCE: Final = 30.0
 _CONNECT_SECONDS: Final = 5
+_OLDEST: Final = 14
 # What the client's side of the connection does about a silence; an address may say otherwise.
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "connect_timeout": _CONNECT_SECONDS,
@@ -40,7 +41,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 }
 # And the server's side. It notices within half a minute that the machine of a scheduler is gone, whose lock it holds.
 _SETTINGS: Final[Mapping[str, str]] = {
-    "statement_timeout": "30s",
+    "statement_timeout": "15s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "10",
@@ -51,6 +52,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
 _SET: Final = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
 # SQLSTATEs, or how they begin. The fault of a value: of the wrong kind, too large, missing, not to be indexed.
 _REFUSALS: Final = ("22", "23", "54000")
+# What says nothing against the connection: a deadlock, a full disk, a lock, a statement that took too long.
+_PASSING: Final = ("40", "53", "55", "57014")
 # What only a human can mend; all else may pass, and is tried again.
 _PERMANENT: Final = ("0A", "0L", "0P", "28", "3D", "3F", "42", "57P04", "F0", "XX001", "XX002")
 # The server says why it lets nobody in without a code that could be read: by its words, where it speaks English.
@@ -160,14 +163,21 @@ class Link:
             raise StoreError(f"{self.shown} cannot be reached: {said}", temporary=not _SHUT_OUT.search(said)) from exc
         self._connection = connection
         self._cursor = psycopg.ClientCursor(connection)
-        process, encoding, *_ = self.fly(
-            [(_SET, {}), ("SELECT pg_backend_pid(), current_setting('server_encoding')", {})]
-        )[1][0]
-        if encoding != "UTF8":
+        try:
+            return self._get_to_know(connection)
+        except BaseException:
             self.disconnect()
+            raise
+
+    def _get_to_know(self, connection: psycopg.Connection[Any]) -> int:
+        version = connection.info.server_version // 10_000
+        if version < _OLDEST:
+            raise StoreError(f"{self.shown} is PostgreSQL {version}: at least {_OLDEST} is needed")
+        asked = "SELECT pg_backend_pid(), current_setting('server_encoding')"
+        process, encoding = self.fly([(_SET, {}), (asked, {})])[1][0]
+        if encoding != "UTF8":
             raise StoreError(f"{self.shown} cannot be used: its encoding is {encoding}; make a database with UTF8")
         if process != connection.info.backend_pid:
-            self.disconnect()
             raise StoreError(
                 f"{self.shown} is a connection pooler: a scheduler needs a connection of its own; give the address "
                 "of the server itself"
@@ -213,7 +223,10 @@ class Link:
         if code.startswith(_REFUSALS) or (not code and not isinstance(error, load().OperationalError)):
             return RefusedError(said)
         hint = f"{_HINTS[code]} ({said})" if code in _HINTS else said
-        return StoreError(f"{self.shown}: {hint}", temporary=not code.startswith(_PERMANENT))
+        is_permanent = code.startswith(_PERMANENT)
+        if not is_permanent and not code.startswith(_PASSING):
+            self.disconnect()  # behind the same address there may be a better one by now
+        return StoreError(f"{self.shown}: {hint}", temporary=not is_permanent)
 
     def disconnect(self) -> None:
         """Let go of the connection. Raises nothing."""
@@ -224,11 +237,11 @@ class Link:
 
     # --- threads ----------------------------------------------------------------------------------------------------
 
-    async def in_thread(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T], patience: float | None = None) -> T:
         """Do what blocks in a thread; not cancelled, for a transaction that nobody waits for has an unknown outcome.
 
         Raises:
-            StoreError: it took so long that the connection was cut; whatever ``work`` raises.
+            StoreError: it took so long (``patience`` seconds) that the connection was cut; whatever ``work`` raises.
         """
 
         def alone() -> T:
@@ -237,12 +250,13 @@ class Link:
 
         # Held: a virtual clock would jump over whatever the thread takes. (A virtual deadline does not come then.)
         with hold(), trio.CancelScope(shield=True):
-            with trio.move_on_after(PATIENCE):
+            patience = PATIENCE if patience is None else patience
+            with trio.move_on_after(patience):
                 return await trio.to_thread.run_sync(alone, abandon_on_cancel=True, limiter=self._limiter)
             # The server, or what is between, stands still. Without its connection the thread ends at once.
             while not await trio.to_thread.run_sync(self._cut, limiter=trio.CapacityLimiter(1)):
                 await trio.lowlevel.checkpoint()
-        raise StoreError(f"{self.shown} does not answer: cut off after {PATIENCE:g} s", temporary=True)
+        raise StoreError(f"{self.shown} does not answer: cut off after {patience:g} s", temporary=True)
 
     def _cut(self) -> bool:
         """Break the connection under whoever waits for it; whether nobody does any more."""
