@@ -9,9 +9,9 @@ import os
 
 from hypothesis import Phase, settings
 
-from tests.postgres_server import _end_of_server, own_postgres, postgres
+from tests.postgres_server import _end_of_server, own_postgres, owned_postgres, postgres
 
-__all__ = ["_end_of_server", "own_postgres", "postgres"]
+__all__ = ["_end_of_server", "own_postgres", "owned_postgres", "postgres"]
 
 # `explain` would comment on pytest-trio's wrapper, not on the test.
 _phases = [phase for phase in Phase if phase is not Phase.explain]

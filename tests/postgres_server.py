@@ -240,7 +240,14 @@ def need(reason: str | None) -> None:
 def _shared() -> Server:
     if dsn := os.environ.get(_DSN):
         return Server(dsn)
+    return _owned()
+
+
+@functools.cache
+def _owned() -> Server:
     binaries = find_binaries()
+    if binaries is None:
+        need("there is no PostgreSQL that can be started")
     assert binaries is not None
     server = Server.create(binaries)
     try:
@@ -260,15 +267,23 @@ def shared_server() -> Server:
 @pytest.fixture(scope="session")
 def _end_of_server() -> Iterator[None]:
     yield
-    if _shared.cache_info().currsize:
-        _shared().end()
-        _shared.cache_clear()
+    for server in (_shared, _owned):
+        if server.cache_info().currsize:
+            server().end()
+            server.cache_clear()
 
 
 @pytest.fixture
 def postgres(_end_of_server: None) -> Server:
     """A server that tests share: it is not stopped by any of them."""
     return shared_server()
+
+
+@pytest.fixture
+def owned_postgres(_end_of_server: None) -> Server:
+    """The same, but one that is ours: roles and databases may be made in it, and its processes stopped."""
+    need(missing())
+    return _owned()
 
 
 @pytest.fixture

@@ -129,8 +129,8 @@ async def test_a_scheduler_is_opened_by_an_address(postgres, scheme):
         ("owner", "secret", "nowhere.invalid", None, "postgres", True, "nowhere.invalid"),
     ],
 )
-async def test_a_server_that_lets_nobody_in(postgres, user, password, host, port, database, is_temporary, words):
-    store = PostgresStore(f"postgresql://{user}:{password}@{host}:{port or port_of(postgres)}/{database}")
+async def test_a_server_that_lets_nobody_in(owned_postgres, user, password, host, port, database, is_temporary, words):
+    store = PostgresStore(f"postgresql://{user}:{password}@{host}:{port or port_of(owned_postgres)}/{database}")
     with pytest.raises(StoreError, match=words) as caught:
         await store.open()
     await store.close()
@@ -141,36 +141,36 @@ async def test_a_server_that_lets_nobody_in(postgres, user, password, host, port
     assert "\n" not in str(caught.value)
 
 
-async def test_a_server_without_a_connection_left_may_have_one_later(postgres):
-    postgres.execute("DROP ROLE IF EXISTS crowd; CREATE ROLE crowd LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
-    store = PostgresStore(f"postgresql://crowd:secret@127.0.0.1:{port_of(postgres)}/postgres")
+async def test_a_server_without_a_connection_left_may_have_one_later(owned_postgres):
+    owned_postgres.execute("DROP ROLE IF EXISTS crowd; CREATE ROLE crowd LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
+    store = PostgresStore(f"postgresql://crowd:secret@127.0.0.1:{port_of(owned_postgres)}/postgres")
     with pytest.raises(StoreError, match="too many connections") as caught:
         await store.open()
     assert caught.value.temporary
 
 
-async def test_a_role_that_may_create_nothing_is_told_what_helps(postgres, schema):
-    postgres.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'secret'")
-    fresh = postgres.new_schema()
-    store = PostgresStore(f"postgresql://guest:secret@127.0.0.1:{port_of(postgres)}/postgres", schema=fresh)
+async def test_a_role_that_may_create_nothing_is_told_what_helps(owned_postgres):
+    owned_postgres.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'secret'")
+    fresh = owned_postgres.new_schema()
+    store = PostgresStore(f"postgresql://guest:secret@127.0.0.1:{port_of(owned_postgres)}/postgres", schema=fresh)
     with pytest.raises(StoreError, match=r"permission denied.*trioschedule migrate sql") as caught:
         await store.open()
     assert not caught.value.temporary
     # An administrator does what is said, and the guest needs no more.
-    postgres.execute(script(fresh, 0))
-    postgres.execute(f"GRANT USAGE ON SCHEMA {fresh} TO guest")
-    postgres.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {fresh} TO guest")
+    owned_postgres.execute(script(fresh, 0))
+    owned_postgres.execute(f"GRANT USAGE ON SCHEMA {fresh} TO guest")
+    owned_postgres.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {fresh} TO guest")
     await store.open()
     await store.exchange(Changes(added=[job_row(1)]), Wants())
     assert await ids(store) == [1]
     await store.close()
 
 
-async def test_a_database_that_cannot_hold_every_text(postgres):
-    if not postgres.execute("SELECT 1 FROM pg_database WHERE datname = 'latin'"):
-        postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+async def test_a_database_that_cannot_hold_every_text(owned_postgres):
+    if not owned_postgres.execute("SELECT 1 FROM pg_database WHERE datname = 'latin'"):
+        owned_postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
     with pytest.raises(StoreError, match="LATIN1"):
-        await PostgresStore(postgres.dsn.removesuffix("postgres") + "latin").open()
+        await PostgresStore(owned_postgres.dsn.removesuffix("postgres") + "latin").open()
 
 
 # --- schemas --------------------------------------------------------------------------------------------------------
@@ -343,10 +343,11 @@ async def test_what_is_left_of_its_own_connection_is_ended(postgres, schema, sto
         left.close()
 
 
-async def test_a_server_that_stands_still_is_cut_off(postgres, schema, store, monkeypatch):
-    (process,) = postgres.processes(schema)
-    if not postgres.owned:
-        pytest.skip("its processes are not ours to stop")
+async def test_a_server_that_stands_still_is_cut_off(owned_postgres, monkeypatch):
+    schema = owned_postgres.schema()
+    store = PostgresStore(owned_postgres.dsn, schema=schema)
+    await store.open()
+    (process,) = owned_postgres.processes(schema)
     await store.exchange(Changes(added=[job_row(1)]), Wants())
     monkeypatch.setattr(_postgres_transport, "PATIENCE", 0.2)
     os.kill(process, signal.SIGSTOP)
@@ -360,36 +361,44 @@ async def test_a_server_that_stands_still_is_cut_off(postgres, schema, store, mo
             await store.exchange(Changes(added=[job_row(2)]), Wants())
     finally:
         os.kill(process, signal.SIGCONT)
-    await until(lambda: process not in postgres.processes(schema))
+    await until(lambda: process not in owned_postgres.processes(schema))
     await store.exchange(Changes(added=[job_row(2)]), Wants())
     assert await ids(store) == [1, 2]
+    await store.close()
+    owned_postgres.give_back(schema)
 
 
 # --- what passes, and what does not -----------------------------------------------------------------------------------
 
 
-async def test_what_is_read_only_for_a_while(postgres, schema, store, make):
+async def test_what_is_read_only_for_a_while(owned_postgres):
+    schema = owned_postgres.schema()
+    store = PostgresStore(owned_postgres.dsn, schema=schema)
+    await store.open()
     role = "ALTER ROLE owner SET default_transaction_read_only = "
     await store.exchange(Changes(added=[job_row(1)]), Wants())
-    postgres.execute(f"{role} on")
+    owned_postgres.execute(f"{role} on")
     try:
-        postgres.kill_connections(schema)
-        with pytest.raises(StoreError):
+        owned_postgres.kill_connections(schema)
+        with pytest.raises(StoreError, match="connection is lost"):
             await store.exchange(Changes(), Wants())
-        with pytest.raises(StoreError, match="read-only") as caught:
-            await store.exchange(Changes(added=[job_row(2)]), Wants())
-        assert caught.value.temporary
-        assert await ids(store) == [1]
-        with pytest.raises(StoreError, match="read-only"):
-            await store.exchange(Changes(added=[job_row(2)]), Wants())
-        second = PostgresStore(postgres.dsn, schema=postgres.new_schema())
+        for _ in range(2):
+            with pytest.raises(StoreError, match="read-only") as caught:
+                await store.exchange(Changes(added=[job_row(2)]), Wants())
+            assert caught.value.temporary
+            assert await ids(store) == [1]
+        second = PostgresStore(owned_postgres.dsn, schema=owned_postgres.new_schema())
         with pytest.raises(StoreError, match="read-only") as caught:
             await second.open()
         assert caught.value.temporary
+        with pytest.raises(StoreError, match="read-only"):
+            await store.exchange(Changes(added=[job_row(2)]), Wants())
     finally:
-        postgres.execute(f"SET default_transaction_read_only = off; {role} off")
+        owned_postgres.execute(f"SET default_transaction_read_only = off; {role} off")
     await store.exchange(Changes(added=[job_row(2)]), Wants())  # on a new connection
     assert await ids(store) == [1, 2]
+    await store.close()
+    owned_postgres.give_back(schema)
 
 
 async def test_a_table_that_somebody_has_locked(postgres, schema, make, monkeypatch):

@@ -201,7 +201,8 @@ class Link:
             cursor.execute(";\n".join(texts).encode())
             found: list[Rows] = []
             for _ in statements:
-                found.append(cursor.fetchall() if cursor.description is not None else [])
+                result = cursor.pgresult  # not `description`, which makes an object of each column
+                found.append(cursor.fetchall() if result is not None and result.nfields else [])
                 cursor.nextset()
         except (psycopg.Error, UnicodeError) as exc:
             raise self._translated(exc) from exc
@@ -254,22 +255,21 @@ class Link:
             with trio.move_on_after(patience):
                 return await trio.to_thread.run_sync(alone, abandon_on_cancel=True, limiter=self._limiter)
             # The server, or what is between, stands still. Without its connection the thread ends at once.
-            while not await trio.to_thread.run_sync(self._cut, limiter=trio.CapacityLimiter(1)):
-                await trio.lowlevel.checkpoint()
+            await trio.to_thread.run_sync(self._cut, limiter=trio.CapacityLimiter(1))
         raise StoreError(f"{self.shown} does not answer: cut off after {patience:g} s", temporary=True)
 
-    def _cut(self) -> bool:
-        """Break the connection under whoever waits for it; whether nobody does any more."""
-        connection = self._connection
-        with suppress(Exception):  # it may have come back to life, or be closed just now
-            if connection is not None:
-                with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as wire:
-                    wire.shutdown(socket.SHUT_RDWR)
-        if not self._at_work.acquire(timeout=1.0):
-            return False
+    def _cut(self) -> None:
+        """Break the connection under whoever waits for it, until nobody does any more."""
+        is_free = False
+        while not is_free:
+            connection = self._connection
+            with suppress(Exception):  # it may have come back to life, or be closed just now
+                if connection is not None:
+                    with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as wire:
+                        wire.shutdown(socket.SHUT_RDWR)
+            is_free = self._at_work.acquire(timeout=1.0)
         self.disconnect()
         self._at_work.release()
-        return True
 
 
 def _said(error: Exception) -> str:
