@@ -59,9 +59,11 @@ class Claim:
                 self._link.fly([(known["end_process"], {"pid": self._process})])
         elif found:
             process, address, since = found[0]
+            where = f", at {address}" if address else ""
+            where += f" since {since:%Y-%m-%d %H:%M:%S}" if since else ""
             return StoreError(
-                f"{self._link.shown}: the schema {self._schema!r} is in use by another scheduler, at {address} since "
-                f"{since:%Y-%m-%d %H:%M:%S} (process {process} of the server): stop that, or give another schema"
+                f"{self._link.shown}: the schema {self._schema!r} is in use by another scheduler{where} (process "
+                f"{process} of the server): stop that, or give another schema"
             )
         return StoreError(f"{self._link.shown}: the lock on {self._schema!r} is being let go of", temporary=True)
 

@@ -1,5 +1,5 @@
--- Who has the schema.
-SELECT pid, coalesce(host(client_addr), 'the same machine'), backend_start
+-- Who has the schema. From where, and since when, the server tells only of connections of the same role.
+SELECT pid, host(client_addr), backend_start
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
