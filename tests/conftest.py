@@ -1,4 +1,7 @@
-"""Profiles of hypothesis: `HYPOTHESIS_PROFILE=thorough python -m pytest` looks much further."""
+"""What all tests share: a server, and profiles of hypothesis.
+
+`HYPOTHESIS_PROFILE=thorough python -m pytest` looks much further.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ import os
 import signal
 
 from hypothesis import Phase, settings
+
+from tests.postgres_server import _end_of_server, own_postgres, owned_postgres, postgres
+
+__all__ = ["_end_of_server", "own_postgres", "owned_postgres", "postgres"]
 
 # `explain` would comment on pytest-trio's wrapper, not on the test.
 _phases = [phase for phase in Phase if phase is not Phase.explain]

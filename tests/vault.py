@@ -1,22 +1,24 @@
 """Lets a durable store keep anything, for as long as the process lives: the tests of the memory store run on it too.
 
 What a test gives (closures, events, unhashable things) goes into a vault, and the store keeps its number. All else is
-real: rows, file, worker thread, commits.
+real: rows, file or server, worker thread, commits.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import trioschedule
+from tests.postgres_server import Server
 from trioschedule import NotRegisteredError, Registry
-from trioschedule.stores import SQLiteStore
+from trioschedule.stores import PostgresStore, SQLiteStore
 
 _things: dict[str, Any] = {}
 _by_value: dict[Any, str] = {}
@@ -77,16 +79,37 @@ _original_name_of, _original_thing_named = Registry.name_of, Registry.thing_name
 
 
 @pytest.fixture
-def open_durably(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def open_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`open_scheduler` on a new SQLite file at each call, which takes any function."""
+    files = itertools.count()
+    with _opener(lambda: SQLiteStore(tmp_path / f"{next(files)}.db", durability="normal"), monkeypatch) as opener:
+        yield opener
+
+
+@pytest.fixture
+def open_on_postgres(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`open_scheduler` on another empty PostgreSQL schema at each call, which takes any function."""
+    schemas: list[str] = []
+
+    def make() -> PostgresStore:
+        schemas.append(postgres.schema())
+        return PostgresStore(postgres.dsn, schema=schemas[-1])
+
+    with _opener(make, monkeypatch) as opener:
+        yield opener
+    for schema in schemas:
+        postgres.give_back(schema)
+
+
+@contextmanager
+def _opener(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(Registry, "name_of", _name_of)
     monkeypatch.setattr(Registry, "thing_named", _thing_named)
-    files = itertools.count()
 
     @functools.wraps(trioschedule.open_scheduler)
     def open_scheduler(store: Any = None, *, registry: Registry | None = None, **options: Any) -> Any:
         if store is None and (registry is None or isinstance(registry, Registry)):
-            store = SQLiteStore(tmp_path / f"{next(files)}.db", durability="normal")
+            store = make()
             registry = Registry() if registry is None else registry
             registry.codec = Vault()
         return trioschedule.open_scheduler(store, registry=registry, **options)

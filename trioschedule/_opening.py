@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # How long a durable store keeps what is over.
 KEPT: Final = Retention(age=7 * 86_400, count=1_000_000)
+_POSTGRES: Final = re.compile("postgres(ql)?://", re.IGNORECASE)
 
 
 def store_of(given: object) -> Store | MemoryStore | None:
@@ -34,6 +36,7 @@ def store_of(given: object) -> Store | MemoryStore | None:
     Raises:
         ValueError: an address of no store that there is.
         TypeError: nothing that can be a store.
+        ImportError: psycopg is not installed, and the address is one of a server.
     """
     if given is None or isinstance(given, MemoryStore):
         return given
@@ -42,6 +45,11 @@ def store_of(given: object) -> Store | MemoryStore | None:
 
         if given == "":
             raise ValueError("store must be a path, not ''; give None to keep jobs in memory")
+        if isinstance(given, str) and _POSTGRES.match(given):
+            from .stores._postgres import PostgresStore
+
+            scheme, _, rest = given.partition("://")
+            return PostgresStore(f"{scheme.lower()}://{rest}")
         if isinstance(given, str) and "://" in given:
             return store_from_url(given)
         return SQLiteStore(PurePath(given) if isinstance(given, str) else given)

@@ -11,15 +11,15 @@ from trio.testing import MockClock
 
 import trioschedule
 from tests.transitions import unknown, watched
-from tests.vault import open_durably
+from tests.vault import open_on_postgres, open_on_sqlite
 from trioschedule import Scheduler
 
-__all__ = ["open_durably"]
+__all__ = ["open_on_postgres", "open_on_sqlite"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test of this folder runs on each store, unless it says that it is about one."""
-    kinds = ["memory", "sqlite"]
+    kinds = ["memory", "sqlite", "postgres"]
     if metafunc.definition.get_closest_marker("memory_only"):
         kinds = ["memory"]
     metafunc.parametrize("store_kind", kinds, indirect=True)
@@ -37,8 +37,8 @@ def _statuses() -> Iterator[None]:
 def store_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `open_scheduler` opens in this test when it is given no store."""
     kind: str = request.param
-    if kind == "sqlite":
-        opener = request.getfixturevalue("open_durably")
+    if kind != "memory":
+        opener = request.getfixturevalue(f"open_on_{kind}")
         if hasattr(request.module, "open_scheduler"):
             monkeypatch.setattr(request.module, "open_scheduler", opener)
         monkeypatch.setattr(Opener, "open", staticmethod(opener))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from trio.testing import MockClock
 
-from tests.durable.lives import ModelPlace, SQLitePlace, World
+from tests.durable.lives import ModelPlace, PostgresPlace, SQLitePlace, World
 from trioschedule.stores import _kept
 
+Place = ModelPlace | SQLitePlace | PostgresPlace
 
-@pytest.fixture(params=["model", "sqlite"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> ModelPlace | SQLitePlace:
-    return ModelPlace() if request.param == "model" else SQLitePlace(tmp_path)
+
+@pytest.fixture(params=["model", "sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "postgres":
+        place = PostgresPlace(request.getfixturevalue("postgres"))
+        yield place
+        place.give_back()
+    else:
+        yield ModelPlace() if request.param == "model" else SQLitePlace(tmp_path)
 
 
 @pytest.fixture
-def world(place: ModelPlace | SQLitePlace, autojump_clock: MockClock) -> World:
+def world(place: Place, autojump_clock: MockClock) -> World:
     return World(place, autojump_clock)
 
 

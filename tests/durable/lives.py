@@ -14,8 +14,9 @@ from typing import Any
 
 import trio
 
+from tests.postgres_server import Server
 from trioschedule import Registry, Scheduler, current_run, open_scheduler
-from trioschedule.stores import SQLiteStore
+from trioschedule.stores import PostgresStore, SQLiteStore
 from trioschedule.testing import ModelData, ModelStore, VirtualTime
 
 START = "2030-01-01T00:00:00+00:00"
@@ -90,6 +91,42 @@ class SQLitePlace:
         with contextlib.closing(sqlite3.connect(self.path)) as connection:
             connection.row_factory = sqlite3.Row
             return Row(dict(connection.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()))
+
+
+class PostgresPlace:
+    """A schema; a death takes what was committed by then elsewhere, for the first life goes on writing."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.schema = server.schema()
+        self._used = [self.schema]
+
+    def store(self) -> PostgresStore:
+        return PostgresStore(self._server.dsn, schema=self.schema)
+
+    def die(self) -> None:
+        self.schema = self._server.copy_of(self.schema)
+        self._used.append(self.schema)
+
+    def give_back(self) -> None:
+        for schema in self._used:
+            self._server.give_back(schema)
+
+    def change(self, job_id: int, **columns: Any) -> None:
+        """Write something into a job's row, as no scheduler would."""
+        self._update("job", job_id, columns)
+
+    def change_run(self, run_id: int, **columns: Any) -> None:
+        self._update("run", run_id, columns)
+
+    def _update(self, table: str, row_id: int, columns: dict[str, Any]) -> None:
+        settings = ", ".join(f'"{name}" = %s' for name in columns)
+        statement = f"UPDATE {self.schema}.{table} SET {settings} WHERE id = %s RETURNING id"
+        assert len(self._server.execute(statement, *columns.values(), row_id)) == 1
+
+    def row(self, job_id: int) -> Any:
+        statement = f"SELECT row_to_json(job) FROM {self.schema}.job WHERE id = %s"
+        return Row(self._server.execute(statement, job_id)[0][0])
 
 
 class World:

@@ -27,6 +27,7 @@ from ._crontab import Crontab, Entry, Problem, parse, printable
 from ._ending import end_by, exit_code
 from ._jobs import register as register_jobs
 from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError, load_registry, queues_of, schedule_error, seconds_of
+from ._migrate import register as register_migrate
 from ._options import (
     FLAG,
     MOST_DAYS,
@@ -98,6 +99,7 @@ app = App(
     ),
 )
 register_jobs(app)
+register_migrate(app)
 
 
 def run(arguments: Sequence[str]) -> int:

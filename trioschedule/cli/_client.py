@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,8 @@ async def ask(file: str, command: str, args: Mapping[str, Any]) -> Answer:
 def _check_file(file: str, path: Path) -> None:
     if not file:  # Path("") is this directory
         raise CommandLineError("FILE must be the path of a database, not ''")
+    if re.match(r"(?i)postgres(ql)?://", file):  # not to be repeated: there may be a password in it
+        raise CommandLineError("FILE must be the path of a database: jobs of a server are not reached by this command")
     if path.is_dir():
         raise CommandLineError(f"{file} is a folder: give the path of a database", FAILED)
     if not path.exists():

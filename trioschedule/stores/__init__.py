@@ -23,21 +23,27 @@ from ._base import (
 from ._tables import MemoryStore
 
 if TYPE_CHECKING:
+    from ._postgres import PostgresStore
     from ._sqlite import SQLiteStore
 
 __all__ = [
-    "Answer", "Changes", "Due", "JobDefinition", "JobRow", "JobState", "MemoryStore", "Opened", "Prune", "Query",
-    "QueueRow", "RunRow", "SQLiteStore", "Store", "Wants",
+    "Answer", "Changes", "Due", "JobDefinition", "JobRow", "JobState", "MemoryStore", "Opened", "PostgresStore",
+    "Prune", "Query", "QueueRow", "RunRow", "SQLiteStore", "Store", "Wants",
 ]  # fmt: skip
 
 publish(globals(), __name__)
 
 
 def __getattr__(name: str) -> Any:
-    # sqlite3 is loaded for those who have a file.
-    if name != "SQLiteStore":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ._sqlite import SQLiteStore
+    # sqlite3 is loaded for those who have a file, psycopg for those who have a server.
+    if name == "SQLiteStore":
+        from ._sqlite import SQLiteStore
 
-    SQLiteStore.__module__ = __name__
-    return SQLiteStore
+        SQLiteStore.__module__ = __name__
+        return SQLiteStore
+    if name == "PostgresStore":
+        from ._postgres import PostgresStore
+
+        PostgresStore.__module__ = __name__
+        return PostgresStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

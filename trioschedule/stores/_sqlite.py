@@ -92,7 +92,8 @@ def store_from_url(text: str) -> SQLiteStore:
         return SQLiteStore(text)
     if scheme[1].lower() != "sqlite":
         raise ValueError(
-            f"store: there is no store for {scheme[1]}:// - give a path, sqlite:///relative.db or sqlite:////absolute.db"
+            f"store: there is no store for {scheme[1]}:// - give a path, sqlite:///relative.db, "
+            "sqlite:////absolute.db or postgresql://user@host/database"
         )
     path = text[scheme.end() :]
     if not path.startswith("///") or set("?#") & set(path):

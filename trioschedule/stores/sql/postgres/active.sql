@@ -1,0 +1,2 @@
+-- Jobs that have a run at work.
+SELECT {job} FROM {schema}.job WHERE status IN ('running', 'cancelling')

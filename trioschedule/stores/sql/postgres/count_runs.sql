@@ -1,0 +1,2 @@
+-- How many runs are history.
+SELECT count(*) FROM {schema}.run

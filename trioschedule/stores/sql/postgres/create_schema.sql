@@ -1,0 +1,2 @@
+-- A place for the tables.
+CREATE SCHEMA {schema}

@@ -1,0 +1,2 @@
+-- All facts: a few.
+SELECT name, value FROM {schema}.fact

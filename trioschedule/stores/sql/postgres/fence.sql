@@ -1,0 +1,2 @@
+-- The number of who has it.
+SELECT fence FROM {schema}.holder

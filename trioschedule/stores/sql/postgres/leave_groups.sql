@@ -1,0 +1,2 @@
+-- Groups were left.
+DELETE FROM {schema}.open_group WHERE name IN (SELECT one FROM jsonb_array_elements_text(%(rows)s::jsonb) AS given (one))
