@@ -19,6 +19,7 @@ import trioschedule
 from tests.postgres_server import Server
 from trioschedule import NotRegisteredError, Registry
 from trioschedule.stores import PostgresStore, SQLiteStore
+from trioschedule.testing import ModelStore
 
 _things: dict[str, Any] = {}
 _by_value: dict[Any, str] = {}
@@ -83,6 +84,13 @@ def open_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`open_scheduler` on a new SQLite file at each call, which takes any function."""
     files = itertools.count()
     with _opener(lambda: SQLiteStore(tmp_path / f"{next(files)}.db", durability="normal"), monkeypatch) as opener:
+        yield opener
+
+
+@pytest.fixture
+def open_on_node(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`open_scheduler` on a store that other nodes could share, an empty one at each call, which takes any function."""
+    with _opener(lambda: ModelStore(lease=30), monkeypatch) as opener:
         yield opener
 
 

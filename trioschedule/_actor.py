@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import count
 from types import FunctionType
-from typing import Any, Final, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, final
 
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
@@ -29,11 +29,13 @@ from ._journal import Journal
 from ._ledger import Effect, Ledger
 from ._mail import Request, StoredRequest
 from ._records import RUNNING, JobRecord, RunRecord, Selection
-from ._recovery import stop_broken
 from ._runner import Attempt, Middleware, outside, perform
 from ._spec import ErrorHandler
 from ._subscribers import Subscriber
 from ._waiting import Waits
+
+if TYPE_CHECKING:
+    from ._courier import Courier
 
 T = TypeVar("T")
 
@@ -88,7 +90,7 @@ class Actor(Waits):
         # before a declared job starts.
         self.is_serving: bool = False
         self._was_asked = False
-        self._urgent: Request[None] | None = None
+        self._urgent: Request[Any] | None = None
         # So many times the clock was set and jobs at rest have not followed yet.
         self._unfollowed = 0
         self._thread = threading.get_ident()
@@ -117,7 +119,8 @@ class Actor(Waits):
         }
         if journal is not None:
             journal.tables.handle = ledger.handle
-            journal.serve(self)
+            journal.serve(self, ledger)
+        self.courier: Courier | None = None  # if many nodes share the store
 
     def _watch_failures(self, on_error: ErrorHandler | None, nursery: trio.Nursery) -> Failures:
         return Failures(
@@ -290,17 +293,12 @@ class Actor(Waits):
             self.failures.block.cancel()
         else:
             self.failures.block.fail(error)
-        self._wake_everybody()
+        self.wake_everybody()
 
-    def look_at_broken(self, jobs: list[JobRecord]) -> None:
-        """Of jobs whose rows cannot be read, end those that are not over; who only steers leaves them alone."""
-        if not self.only_steers:
-            self.stop_broken(jobs)
-
-    def stop_broken(self, jobs: list[JobRecord]) -> None:
-        """End jobs that cannot be read or written, in the next step, before any slot of theirs is served."""
+    def urge(self, call: Callable[..., object], jobs: Sequence[JobRecord]) -> None:
+        """Make ``call(ledger, jobs, now)`` in the next step, before any slot is served."""
         if jobs:
-            self._urgent = Request(stop_broken, (self.ledger, jobs))
+            self._urgent = Request(call, (self.ledger, jobs))
             self._mailbox.appendleft(self._urgent)
 
     def in_own_thread(self, call: Callable[..., T], *args: Any) -> T:
@@ -388,7 +386,7 @@ class Actor(Waits):
         self._was_asked = True
         known, newest = self.ledger.tables.in_memory()
         self._step()
-        if self.journal is not None:
+        if self.journal is not None and self.courier is None:
             self._unfollowed += 1
             self.submit_about(Selection(), self._step_clock_at_rest, delta, known, newest)
 
@@ -408,6 +406,10 @@ class Actor(Waits):
         """Let somebody outside of this process steer the scheduler, until its end."""
         with self._shielded():
             await serve(task_status=task_status)
+
+    async def run_shielded(self, service: Callable[[], Awaitable[object]]) -> None:
+        with self._shielded():
+            await service()
 
     def _shielded(self) -> trio.CancelScope:
         """The actor outlives what cancels the runs: it takes their reports and answers everybody."""
@@ -490,7 +492,7 @@ class Actor(Waits):
         """End the services and let every waiter look one last time."""
         self.is_stopped = True
         self._armed = math.inf
-        self._wake_everybody()
+        self.wake_everybody()
         for scope in self._services:
             scope.cancel()
         self.wake_watchers()

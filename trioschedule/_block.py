@@ -12,17 +12,17 @@ from typing import Any, Generic, TypeVar, cast, final
 
 import trio
 
-from . import _steering as steering, commands, events
+from . import _steering as steering, commands
 from ._actor import CHANNEL_CAPACITY, Actor
 from ._control import serve_control
-from ._dispatch import declare, execute
+from ._dispatch import declare, execute, rejected
 from ._errors import StoreError
 from ._intake import storable
 from ._ledger import Ledger
-from ._opening import Found
+from ._nodes import BEATS
+from ._opening import Found, keep_reconciling, reconcile_with_others
 from ._registry import Registry
 from ._spec import JobSpec
-from ._util import problem, safe_repr
 
 S = TypeVar("S")
 
@@ -57,6 +57,9 @@ class Block(Generic[S]):
         self._inner = trio.open_nursery()
         self._runs = await self._inner.__aenter__()
         self._actor = actor = self._build(self._runs, found)
+        if actor.courier is not None:
+            services.start_soon(actor.run_shielded, actor.courier.run, name="trioschedule courier")
+            services.start_soon(actor.run_shielded, actor.courier.watch, name="trioschedule node")
         self._send, receive = trio.open_memory_channel[Any](CHANNEL_CAPACITY)
         services.start_soon(actor.run_timer, name="trioschedule timer")
         services.start_soon(
@@ -72,7 +75,10 @@ class Block(Generic[S]):
                 actor.declare(declare, actor.ledger, declared, contextvars.copy_context())
             else:
                 # Without a registry it cannot tell what is gone from the code: it only steers.
-                found.settle(actor, None if self._registry is None or actor.only_steers else declared)
+                known = None if self._registry is None or actor.only_steers else declared
+                found.settle(actor, known)
+                if known is not None and actor.courier is not None:
+                    await self._reconcile(found, known)
                 await actor.settle_durable()
             scheduler = self._show(actor, self._send, self._registry)
             if found is not None and found.path is not None and not actor.clock.is_virtual:
@@ -82,6 +88,13 @@ class Block(Generic[S]):
             if not is_open:  # whatever it was, a cancellation too
                 await self._fail_to_open(actor, sys.exception())  # noqa: ASYNC102 - bounded as ever
         return scheduler
+
+    async def _reconcile(self, found: Found, declared: list[JobSpec]) -> None:
+        """As one node of many: now what can be had, and the rest when other nodes have done with it."""
+        actor = self._actor
+        if not await reconcile_with_others(actor, declared, found.declared_ids):
+            again = partial(keep_reconciling, actor, declared, found.declared_ids, found.opened.lease / BEATS)
+            self._services.start_soon(actor.run_shielded, again, name="trioschedule declared jobs")
 
     async def _fail_to_open(self, actor: Actor, exc: BaseException | None) -> None:
         broken = None if actor.journal is None else actor.journal.broken
@@ -159,20 +172,16 @@ def _execute(actor: Actor, registry: Registry | None, command: object) -> None:
         if registry is not None and isinstance(command, commands.Schedule):
             spec = command.spec.under(registry.options_of(command.spec.fn), None)
             command = commands.Schedule(storable(ledger.rows, spec))
-        actor.submit_about(command, _carry_out, ledger, command)
+        if actor.courier is not None:
+            actor.courier.send_off(command)
+        else:
+            actor.submit_about(command, _carry_out, ledger, command)
     except Exception as exc:  # noqa: BLE001 - it is told like any other that cannot be done
-        actor.submit(_rejected, ledger, command, exc)
+        actor.submit(rejected, ledger, command, exc)
 
 
 def _carry_out(ledger: Ledger, command: object, now: int) -> None:
     try:
         execute(ledger, command, None, now)
     except Exception as exc:  # noqa: BLE001 - nobody reads this request
-        _rejected(ledger, command, exc, now)
-
-
-def _rejected(ledger: Ledger, command: object, error: Exception, now: int) -> None:
-    logger.warning("command %s was rejected: %s", safe_repr(command), problem(error))
-    ledger.counts["commands rejected"] += 1
-    if ledger.listening:
-        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem(error)))
+        rejected(ledger, command, exc, now)

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
-from . import _steering as steering, commands
+import attrs
+
+from . import _steering as steering, commands, events
 from ._intake import accept_jobs, still_to_come
 from ._ledger import Ledger
 from ._records import JobRecord, RunRecord
 from ._spec import JobSpec
 from ._updating import update
-from ._util import safe_repr
+from ._util import problem, safe_repr
+
+
+@final
+@attrs.frozen
+class CancelRun:
+    """Cancel one run of a job; the job goes on. The reply: whether that changed it."""
+
+    target: Any
+    run_id: int
+    grace: float = 0
+
+
+logger = logging.getLogger("trioschedule")
 
 # What a command came to, and the runs whose cleanup a caller who waits has to wait for.
 Outcome = tuple[Any, Sequence[RunRecord]]
@@ -37,6 +53,8 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
             return records[0], runs
         case commands.Cancel(target, running=running, grace=grace):
             return _cancel(ledger, target, running, grace, origin, now)
+        case CancelRun(target, run_id, grace):
+            return _cancel_run(ledger, steering.resolve(ledger, target), run_id, grace, origin, now)
         case commands.Update(target, changes):
             jobs = steering.resolve(ledger, target, strict=True)
             update(ledger, jobs, changes, now)
@@ -91,5 +109,23 @@ def _cancel(
     return changed, [run for job in jobs for run in job.live if run is not origin]
 
 
+def _cancel_run(
+    ledger: Ledger, jobs: Sequence[JobRecord], run_id: int, grace: float, origin: RunRecord | None, now: int
+) -> Outcome:
+    for run in [run for job in jobs for run in job.live if run.id == run_id]:
+        changed = not run.cancel_requested
+        ledger.cancel_run(run, now, "cancelled", grace=grace)
+        return changed, [] if run is origin or run.is_over else [run]
+    return False, ()
+
+
 def _each(ledger: Ledger, target: Any, change: Callable[[JobRecord], bool], *, strict: bool) -> Outcome:
     return sum([change(job) for job in steering.resolve(ledger, target, strict=strict)]), ()
+
+
+def rejected(ledger: Ledger, command: object, error: Exception, now: int) -> None:
+    """Tell that a command was refused to which nobody waits for the reply."""
+    logger.warning("command %s was rejected: %s", safe_repr(command), problem(error))
+    ledger.counts["commands rejected"] += 1
+    if ledger.listening:
+        ledger.emit(events.CommandRejected(at_us=now, command=safe_repr(command), error=problem(error)))

@@ -217,7 +217,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         tables, newest, origin = actor.ledger.tables, actor.ledger.tables.in_memory()[1], run_of(actor)
 
         def cancel(now: int) -> list[RunRecord]:
-            jobs = [job for job in tables.members(self.name) if job.id <= newest]
+            jobs = [job for job in tables.members(self.name) if job.id <= newest or actor.courier is not None]
             for job in jobs:
                 steering.cancel(actor.ledger, job, now, running=None, grace=0, origin=origin, reason="cancelled")
             return [run for job in jobs for run in job.live if run is not origin]
@@ -233,6 +233,8 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         try:
             with journal.patience() as scope:
                 await actor.all_over(await actor.ask(leave, about=Selection(group=self.name), stays=True))
+                if actor.courier is not None:
+                    await self.jobs().cancel()
         except StoreError as exc:
             return [exc]
         except SchedulerClosedError:  # the rest is done when the store is opened again

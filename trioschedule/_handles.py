@@ -40,6 +40,8 @@ async def ask(actor: Actor, command: commands.Command) -> Any:
 
     A run never waits for itself.
     """
+    if actor.courier is not None:
+        return await actor.courier.carry_out(command)
     journal = actor.journal
     refusals = 0 if journal is None else journal.tables.refusals
     result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor), about=command)
@@ -184,7 +186,12 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     @property
     def status(self) -> JobStatus:
         """Where it stands."""
-        return job_status(self._record)
+        record, status = self._record, job_status(self._record)
+        if status is JobStatus.SCHEDULED and self._actor.courier is not None:
+            # Of many nodes none has taken it yet.
+            due = record.wake_at
+            return JobStatus.DUE if due is not None and due <= self._actor.clock.now() else status
+        return status
 
     @property
     def reason(self) -> str | None:
@@ -244,6 +251,9 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
     def _cancel_nowait(self, command: commands.Cancel) -> bool:
         changes = not self._record.is_over and self._record.ending is None
+        if not self._actor.holds(self._record) and self._actor.courier is not None:
+            self._actor.courier.send_off(command)
+            return changes
         self._actor.submit_about(command, execute, self._ledger, command, run_of(self._actor), overtakes=True)
         return changes
 
@@ -356,21 +366,26 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
     async def explain(self) -> Explanation:
         """Why it did or did not run, and when it will."""
-        actor = self._actor
+        actor, record = self._actor, self._record
         trouble = None if actor.journal is None else actor.journal.trouble
         if trouble is None:
-            history = await actor.history(self._record, EXPLAINED)
+            history = await actor.history(record, EXPLAINED)
         else:  # what is in memory has to do
             await trio.lowlevel.checkpoint()
             history = actor.ledger.tables.runs_of(self.id, EXPLAINED)
-        return explain(
-            actor.ledger, self._record, actor.clock.now(), slow=actor.slow_cleanups, history=history, trouble=trouble
-        )
+
+        def look(now: int) -> Explanation:
+            return explain(actor.ledger, record, now, slow=actor.slow_cleanups, history=history, trouble=trouble)
+
+        if actor.courier is None or trouble is not None:
+            return look(actor.clock.now())
+        return await actor.ask(look, about=self.id)
 
     async def refresh(self) -> Job[T_co]:
         """Ask the store for the newest state; needed only where other nodes work on it."""
-        await trio.lowlevel.checkpoint()
-        if self._actor.ledger.tables.job(self.id) is None and not self.is_done():
+        actor = self._actor
+        found = await actor.ask(lambda now: actor.ledger.tables.job(self.id), about=self.id)
+        if found is None and not self.is_done():
             raise JobNotFoundError(f"job {self.name!r} was deleted")
         return self
 

@@ -16,8 +16,8 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
@@ -25,17 +25,18 @@ from trio.lowlevel import checkpoint_if_cancelled
 from . import events
 from ._clock import WallClock
 from ._errors import SchedulerClosedError, StoreError
-from ._mail import Request, StoredRequest
+from ._mail import Steps, StoredRequest
 from ._needs import Needs, joined
+from ._recovery import stop_broken
 from ._spec import Retention
 from ._time import US
 from ._util import problem
 from .commands import Cancel, Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update
-from .stores import Answer, Changes, Prune, Query, Store
+from .stores import Answer, Changes, Claim, Due, Prune, Query, Store, Wants
 from .stores._kept import KeptTables
 
 if TYPE_CHECKING:
-    from ._ledger import Effect
+    from ._ledger import Effect, Ledger
     from ._records import JobRecord
 
 # After a failed exchange the next one follows in so many seconds, doubled each time, up to the cap.
@@ -46,38 +47,22 @@ CLOSING_PATIENCE: Final = 5.0
 # Retention is looked at with what is written, but not more often than this, and once a day when nothing is.
 PRUNE_EVERY_US: Final = 60 * US
 PRUNE_MOST: Final = 2_000
-_DAY: Final = 86_400.0
+DAY: Final = 86_400.0
 # Commands that change something whenever they are done; those that start something are refused by their own rules.
 _STEERING: Final = (Delete, Pause, PauseQueue, Resume, ResumeQueue, ScaleQueue, Update)
 
 logger = logging.getLogger("trioschedule")
 
 
-class Steps(Protocol):
-    """The actor as the journal sees it."""
-
-    def post(self, *requests: Request[Any]) -> None: ...
-
-    def perform(self, effects: list[tuple[Effect, Any]]) -> None: ...
-
-    def tell(self, event: events.Event) -> None: ...
-
-    def give_up(self, error: Exception | None) -> None: ...
-
-    def look_at_broken(self, jobs: list[JobRecord]) -> None: ...
-
-    def stop_broken(self, jobs: list[JobRecord]) -> None: ...
-
-    def wake_watchers(self) -> None: ...
-
-
 def _not_now(raise_cancel: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
 
 
-@final
 class Journal:
     """What stands between the actor and a durable store."""
+
+    # What others do with the store is looked at so often (seconds) by those who wait for it: here there are no others.
+    look_every: float = math.inf
 
     def __init__(self, store: Store, tables: KeptTables, clock: WallClock, retention: Retention) -> None:
         self.tables: KeptTables = tables
@@ -107,8 +92,8 @@ class Journal:
         self._next_prune = clock.now()
         self._random = random.Random()  # noqa: S311 - spreads delays, guards nothing
 
-    def serve(self, steps: Steps) -> None:
-        """Say whose steps these are."""
+    def serve(self, steps: Steps, ledger: Ledger) -> None:
+        """Say whose steps these are, and on what."""
         self._steps = steps
 
     # --- from the step ----------------------------------------------------------------------------------------------
@@ -215,6 +200,10 @@ class Journal:
         request.is_withdrawn = True
         self._waiting = deque(one for one in self._waiting if one is not request)
 
+    def watching(self, job_id: int) -> AbstractContextManager[None]:
+        """Look at a job again and again: here nobody else changes one."""
+        return nullcontext()
+
     @contextmanager
     def patience(self) -> Iterator[trio.CancelScope]:
         """A scope that is cancelled when the store has been down for `CLOSING_PATIENCE` in it."""
@@ -282,15 +271,23 @@ class Journal:
         while self.broken is None and not self._closed:
             if not self._has_work():
                 self._work = trio.Event()
-                with trio.move_on_after(_DAY) as rest:
+                with trio.move_on_after(self._leisure()) as rest:
                     await self._work.wait()
                 if not rest.cancelled_caught:
                     continue
+                self._rested()
             if await self._exchange():
                 delay = BACKOFF
             elif self.broken is None:
                 await self._back_off(delay)
                 delay = min(delay * 2, BACKOFF_CAP)
+
+    def _leisure(self) -> float:
+        """So many seconds may pass without an exchange: a day, and the retention is looked at."""
+        return DAY
+
+    def _rested(self) -> None:
+        """Nothing was heard of for so long."""
 
     async def _back_off(self, delay: float) -> None:
         """Wait before the store is tried again; not for long when the block is being left."""
@@ -325,7 +322,7 @@ class Journal:
         due = None if self._closing else self.tables.fetch(now)
         self._fetching = due is not None
         mine, self._generation = self._generation, self._generation + 1
-        wants = joined([request.needs.wants() for request in asking], due)
+        wants = joined([*self._own_wants(due), *(request.needs.wants() for request in asking)], due)
         with self._flight():
             try:
                 answer = await self._store.exchange(changes, wants)
@@ -341,6 +338,19 @@ class Journal:
             self._take_in(answer, counted, held, asking, is_fetched=due is not None, generation=mine)
         return True
 
+    def _own_wants(self, due: Due | Claim | None) -> Iterable[Wants]:
+        """What this scheduler itself wants to know, besides what is due, in the exchange that begins."""
+        return ()
+
+    def _granted(self, answer: Answer, held: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
+        """Of what waited for an exchange that which may be told and started now."""
+        return held
+
+    def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
+        """Decide about what is here now, before any slot of it is served."""
+        if not self._steps.only_steers:
+            self._steps.urge(stop_broken, [job for job in jobs if job.stored is not None and job.stored.broken])
+
     @contextmanager
     def _flight(self) -> Iterator[None]:
         self._in_flight = True
@@ -355,7 +365,7 @@ class Journal:
         self,
         answer: Answer,
         counted: Mapping[Query, Sequence[int]],
-        held: list[Any],
+        held: list[tuple[Effect, Any]],
         asking: list[StoredRequest[Any]],
         *,
         is_fetched: bool,
@@ -366,15 +376,11 @@ class Journal:
             self.is_down = False
             self._set_patience()
             logger.info("%s is back", self._store)
+        self._steps.perform(self._granted(answer, held))
         self._committed = generation
-        self._steps.perform(held)
         tables = self.tables
-        tables.forget(answer.pruned)
-        jobs = tables.install(answer.jobs)
-        if is_fetched:
-            self._fetching = False
-            jobs += tables.arrive(answer.due)
-        self._steps.look_at_broken([job for job in jobs if job.stored is not None and job.stored.broken is not None])
+        self._fetching = self._fetching and not is_fetched
+        self._arrived(tables.take_in(answer, is_fetched=is_fetched), answer)
         ready: list[StoredRequest[Any]] = []
         is_waiting = False
         for request in asking:
@@ -414,7 +420,7 @@ class Journal:
         refused = self.tables.refuse(jobs, why)
         ids = {job.id for job in refused}
         self._held = [one for one in self._held if getattr(one[1], "job_id", None) not in ids]
-        self._steps.stop_broken(refused)
+        self._steps.urge(stop_broken, refused)
         self._steps.post()
 
     def _break(self, error: Exception | None) -> None:
@@ -459,6 +465,7 @@ class Journal:
 
     async def _close(self, problems: list[Exception]) -> None:
         self._closing = True
+        self.tables.close()
         self._hurry.set()
         with trio.move_on_after(CLOSING_PATIENCE):
             while self.broken is None and (self._is_owed() or self._in_flight):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
 
 from ._needs import Needs
 from .stores import Answer, Query
+
+if TYPE_CHECKING:
+    from . import events
+    from ._ledger import Effect
+    from ._records import JobRecord
+    from ._runner import Attempt
 
 T = TypeVar("T")
 
@@ -49,6 +55,34 @@ class StoredRequest(Request[T]):
         self.counted: Mapping[Query, Sequence[int]] = {}
         self.is_withdrawn: bool = False
 
+    def reset(self) -> None:
+        """It is to be made anew: what it came to is not in the store."""
+        self.error = self.answer = None
+        self.counted = {}
+        if hasattr(self, "value"):
+            del self.value
+
     @property
     def is_done(self) -> bool:
         return self.error is not None or hasattr(self, "value")
+
+
+class Steps(Protocol):
+    """The actor as the journal sees it."""
+
+    attempts: dict[int, Attempt]
+    only_steers: bool
+
+    def post(self, *requests: Request[Any]) -> None: ...
+
+    def perform(self, effects: list[tuple[Effect, Any]]) -> None: ...
+
+    def tell(self, event: events.Event) -> None: ...
+
+    def give_up(self, error: Exception | None) -> None: ...
+
+    def urge(self, call: Callable[..., object], jobs: Sequence[JobRecord]) -> None: ...
+
+    def wake_watchers(self) -> None: ...
+
+    def wake_everybody(self) -> None: ...

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, final
+from typing import Any, NamedTuple, final
+
+import attrs
 
 from . import commands
 from ._identity import unique_key
 from ._records import JobRecord, Selection
 from ._spec import JobSpec
 from ._updating import key_after
-from .stores import Query, Wants
+from .stores import Claim, Due, Query, Wants
 from .stores._kept import KeptTables
 from .stores._names import number_of
 
 # Wants are one of these each: a kind, and what.
-_ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT = range(6)
+_ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT, _HOLD = range(7)
+
+
+@final
+class Hold(NamedTuple):
+    """These jobs are to be held, as far as no other node holds them."""
+
+    job_ids: tuple[int, ...]
+
+
+@final
+class Steered(NamedTuple):
+    """These jobs are to be held for a command, and what it claims for them is looked for."""
+
+    hold: Hold
+    command: Any
+
+
+@final
+class Declared(NamedTuple):
+    """These jobs are to be held, and these specs are looked for by name and key."""
+
+    hold: Hold
+    specs: tuple[JobSpec, ...]
 
 
 @final
@@ -45,10 +70,26 @@ class Needs:
             case None:
                 pass
             case Wants():
+                for job_id in about.ids:
+                    self._want(_ID, job_id)
                 for asked in about.history:
                     self._want(_HISTORY, asked)
                 for query in about.counts:
                     self._want(_COUNT, query)
+            case Hold(job_ids):
+                for job_id in job_ids:
+                    if not self._tables.holds(job_id):
+                        self._want(_HOLD, job_id)
+                        self._want(_ID, job_id)  # to be looked at, if another node holds it
+            case Steered(hold, command):
+                self._look(hold)
+                held = [job_id for job_id in hold.job_ids if self._tables.holds(job_id)]
+                if held and isinstance(command, commands.Retry | commands.Update):
+                    self._look(attrs.evolve(command, target=tuple(held)))
+            case Declared(hold, specs):
+                self._look(hold)
+                for spec in specs:
+                    self._spec(spec)
             case commands.Schedule(spec):
                 self._spec(spec)
             case commands.Retry(target):
@@ -105,7 +146,7 @@ class Needs:
         record = getattr(target, "_record", None)
         if isinstance(record, JobRecord):
             target = record.id
-            if not tables.knows(target):
+            if not tables.knows(target) and not tables.is_shared:
                 return ()  # its record would be at hand
         if isinstance(target, str):
             self._name(target)
@@ -135,10 +176,13 @@ class Needs:
 
     def wants(self) -> Wants:
         """What `look` has found."""
-        found: dict[int, list[Any]] = {kind: [] for kind in range(6)}
+        found: dict[int, list[Any]] = {kind: [] for kind in range(7)}
         for kind, what in self._new:
             found[kind].append(what)
-        return Wants(found[_ID], found[_NAME], found[_KEY], found[_QUERY], None, found[_HISTORY], found[_COUNT])
+        return Wants(
+            found[_ID], found[_NAME], found[_KEY], found[_QUERY], None, found[_HISTORY], found[_COUNT],
+            holds=found[_HOLD],
+        )  # fmt: skip
 
 
 def query_of(selection: Selection) -> Query:
@@ -152,8 +196,8 @@ def query_of(selection: Selection) -> Query:
     )
 
 
-def joined(wants: Iterable[Wants], due: Any) -> Wants:
-    """All of these in one."""
+def joined(wants: Iterable[Wants], due: Due | Claim | None) -> Wants:
+    """All of these in one, and what is due."""
     every = list(wants)
     limits: dict[int, int] = {}
     for one in every:
@@ -164,7 +208,9 @@ def joined(wants: Iterable[Wants], due: Any) -> Wants:
         names=list({name: None for one in every for name in one.names}),
         keys=list({key: None for one in every for key in one.keys}),
         queries=list({query: None for one in every for query in one.queries}),
-        due=due,
+        due=due if isinstance(due, Due) else None,
+        claim=due if isinstance(due, Claim) else None,
+        holds=list({job_id: None for one in every for job_id in one.holds}),
         history=list(limits.items()),
         counts=list({query: None for one in every for query in one.counts}),
     )

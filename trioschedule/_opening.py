@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -12,18 +14,23 @@ import attrs
 import trio
 
 from ._clock import WallClock
+from ._errors import TrioscheduleError
 from ._intake import storable
 from ._journal import Journal
-from ._needs import Needs
+from ._needs import Declared, Hold, Needs
+from ._nodes import SharedJournal
 from ._records import JobRecord
 from ._recovery import reconcile, recover, restore_queues, stop_broken
 from ._registry import Registry
 from ._spec import JobSpec, Retention
 from .stores import Changes, MemoryStore, Opened, Query, Store
 from .stores._kept import KeptTables
+from .stores._shared import SharedTables
 
 if TYPE_CHECKING:
     from ._actor import Actor
+
+logger = logging.getLogger("trioschedule")
 
 # How long a durable store keeps what is over.
 KEPT: Final = Retention(age=7 * 86_400, count=1_000_000)
@@ -73,12 +80,19 @@ class Found:
     seed: object
 
     @property
+    def declared_ids(self) -> list[int]:
+        """Of the jobs that are declared in the store."""
+        return [row.id for row in self.opened.declared]
+
+    @property
     def path(self) -> Path | None:
         """Of the file, if it is one: its control socket lies beside it."""
         path = getattr(self.store, "path", None)
         return Path(path) if isinstance(path, str) else None
 
     def journal(self, clock: WallClock, retention: Retention) -> Journal:
+        if isinstance(self.tables, SharedTables):
+            return SharedJournal(self.store, self.tables, clock, retention, self.opened)
         return Journal(self.store, self.tables, clock, retention)
 
     def settle(self, actor: Actor, specs: list[JobSpec] | None) -> None:
@@ -86,6 +100,8 @@ class Found:
         ledger = actor.ledger
         ledger.open_jobs = self.opened.open_jobs
         restore_queues(ledger, self.opened.queues)
+        if actor.courier is not None:
+            return
         actor.declare(recover, ledger, self.active, self.opened.groups)
         if specs is not None:
             actor.declare(reconcile, ledger, specs, self.declared)
@@ -105,8 +121,10 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
             opened = await store.open()
             number: object = opened.facts.get("seed") if seed is None else seed
             if number is None:
-                number = str(random.getrandbits(64))
-            tables = KeptTables(_rows(registry, number), opened)
+                # Nodes that share a store have to agree on it: by it, each knows where the others put a slot.
+                number = str(random.getrandbits(64)) if opened.node is None else "shared"
+            rows = _rows(registry, number)
+            tables = KeptTables(rows, opened) if opened.node is None else SharedTables(rows, opened)
             needs = Needs(tables)
             needs.look([storable(tables.rows, spec) for spec in specs])
             wants = needs.wants()._replace(queries=[Query(group=name, over=False) for name in opened.groups])
@@ -118,6 +136,49 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
             if not found:
                 await store.close()  # noqa: ASYNC102 - it only lets go
     return Found(store, tables, opened, active, declared, number)
+
+
+async def reconcile_with_others(actor: Actor, specs: list[JobSpec], known: Sequence[int]) -> bool:
+    """Reconcile the declared jobs that this node can get hold of; whether those are all.
+
+    A job that another node works on keeps its definition until that has ended.
+
+    Raises:
+        DuplicateJobError: as `reconcile`.
+    """
+    ledger, tables = actor.ledger, actor.ledger.tables
+    assert isinstance(tables, SharedTables)
+    ids = set(known)
+
+    def step(now: int) -> tuple[set[int], set[int]]:
+        """What is to be held besides, and what another node holds."""
+        named = [job for spec in specs if (job := tables.find(spec.name or "")) is not None and not job.is_over]
+        if new := {job.id for job in named} - ids:
+            return new, set()
+        elsewhere = ids & tables.elsewhere.keys()
+        others = {job.name for job_id in elsewhere if (job := tables.job(job_id)) is not None}
+        held = [job for job_id in ids if tables.holds(job_id) and (job := tables.job(job_id)) is not None]
+        declared = [job for job in held if job.stored is not None and job.stored.declared]
+        reconcile(ledger, [spec for spec in specs if spec.name not in others], declared, now)
+        return set(), elsewhere
+
+    while True:
+        new, elsewhere = await actor.ask(step, about=Declared(Hold(tuple(ids)), tuple(specs)))
+        if not new:
+            return not elsewhere
+        ids |= new
+
+
+async def keep_reconciling(actor: Actor, specs: list[JobSpec], known: Sequence[int], seconds: float) -> None:
+    """A task: reconcile what other nodes worked on at first, until all is done."""
+    done = False
+    while not done:
+        await trio.sleep(seconds)
+        try:
+            done = await reconcile_with_others(actor, specs, known)
+        except TrioscheduleError as error:
+            logger.warning("declared jobs that other nodes work on cannot be reconciled: %s", error)
+            return
 
 
 def _rows(registry: Registry | None, seed: object) -> Any:

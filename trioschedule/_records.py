@@ -156,7 +156,7 @@ class Pause:
 
 
 @final
-@attrs.define(eq=False, weakref_slot=False)
+@attrs.define(eq=False)
 class RunRecord:
     """One run: what a job does for one slot.
 

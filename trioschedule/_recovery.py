@@ -75,6 +75,13 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
     return True
 
 
+def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
+    """Decide about jobs that this node has got from one that died, and about those that cannot be read."""
+    taken = list(jobs)
+    recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now)
+    stop_broken(ledger, taken, now)
+
+
 def stop_broken(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
     """End jobs whose rows cannot be read, or written: FAILED, with the reason; everything else goes on."""
     for job in jobs:

@@ -226,7 +226,7 @@ class Rows:
         assert stored is not None
         return JobDefinition(
             job.id, stored.function, stored.args, self._trigger_text(job, stored), self._options_text(options),
-            options.queue, options.group, stored.declared,
+            options.queue, options.priority, options.group, stored.declared,
         )  # fmt: skip
 
     def is_redefined(self, job: JobRecord) -> bool:
@@ -299,20 +299,17 @@ class Rows:
         """The record of a row; of a broken one what can be known, and `Stored.broken`. Raises nothing."""
         why = None
         try:
-            if row.function.startswith("builtins."):
-                raise ValueError(f"{row.function} is a name of Python's, and no function of a job")
-            fn = self._registry.thing_named(row.function)
-            args, kwargs = self._codec.decode_call(fn, row.args)
+            fn, args, kwargs = self.read_call(row.function, row.args)
         except _UNREADABLE as exc:
             why = f"it cannot be called: {problem(exc)}"
             fn = Missing(row.function, why)
             args, kwargs = _untyped_call(row.args)
         try:
-            trigger: Any = trigger_from_json(row.trigger, self._registry)
+            trigger = self.read_trigger(row.trigger)
         except _UNREADABLE as exc:
             trigger, why = Manual(), why or f"its trigger cannot be read: {problem(exc)}"
         try:
-            options = self._read_options(row.options)
+            options = self.read_options(row.options)
         except _UNREADABLE as exc:
             why = why or f"its options cannot be read: {problem(exc)}"
             options = attrs.evolve(DEFAULTS, queue=row.queue, group=row.group)
@@ -331,7 +328,19 @@ class Rows:
         stored.broken = why
         return job
 
-    def _read_options(self, text: str) -> Options:
+    def read_call(self, function: str, text: str) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]:
+        """The function of this name, and the arguments that are written here; raises whatever is wrong with them."""
+        if function.startswith("builtins."):
+            raise ValueError(f"{function} is a name of Python's, and no function of a job")
+        fn = self._registry.thing_named(function)
+        return fn, *self._codec.decode_call(fn, text)
+
+    def read_trigger(self, text: str) -> Any:
+        """The trigger that is written here; raises whatever is wrong with it."""
+        return trigger_from_json(text, self._registry)
+
+    def read_options(self, text: str) -> Options:
+        """The options that are written here; raises whatever is wrong with them."""
         options = self._options.get(text)
         if options is None:
             if len(self._options) >= _REMEMBERED:

@@ -10,6 +10,7 @@ import pendulum
 
 from ._actor import Actor
 from ._checks import positive_number
+from ._dispatch import CancelRun, execute
 from ._errors import JobCancelledError, JobFailedError, JobNotCompletedError, StoreError
 from ._records import RunError, RunRecord, RunStatus, Unread
 from ._runner import run_of
@@ -170,18 +171,14 @@ class Run(Generic[T_co], metaclass=NoPublicConstructor):
             Whether this call changed it. A run never waits for itself.
         """
         positive_number("grace", grace, zero=True)
-        record, origin = self._record, run_of(self._actor)
-
-        def apply(now: int) -> bool:
-            changed = not record.is_over and not record.cancel_requested
-            if not record.is_over:
-                self._actor.ledger.cancel_run(record, now, "cancelled", grace=grace)
-            return changed
-
-        changed = await self._actor.ask(apply)
-        if record is not origin:
-            await self._actor.run_over(record)
-        return changed
+        record, actor = self._record, self._actor
+        command = CancelRun(record.job.id, record.id, grace)
+        if actor.courier is not None:
+            return bool(await actor.courier.carry_out(command))
+        changed, _ = await actor.ask(execute, actor.ledger, command, run_of(actor))
+        if record is not run_of(actor):
+            await actor.run_over(record)
+        return bool(changed)
 
 
 @final

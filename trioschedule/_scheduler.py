@@ -27,6 +27,8 @@ from ._groups import Group, Schedules
 from ._handles import Job, ask, job_handle
 from ._intake import check_queue
 from ._ledger import Ledger
+from ._needs import Hold
+from ._nodes import SharedJournal
 from ._opening import KEPT, Found, find, store_of
 from ._queries import JobQuery, Queue
 from ._records import LIVE, GroupRules, JobRecord, JobStatus, RunRecord, RunStatus, Selection
@@ -266,6 +268,8 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         def bring(now: int) -> list[RunRecord]:
             found = []
             for job in steering.select(actor.ledger, selection):
+                if not actor.holds(job):
+                    continue
                 found += steering.bring_forward(actor.ledger, job, now, slot=job.id not in served)
                 served.add(job.id)
             return found
@@ -274,7 +278,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         for _ in range(DRAIN_ROUNDS):
             batch = [
                 run
-                for run in await actor.ask(bring, about=selection)
+                for run in await actor.ask(bring, about=await self._to_hold(selection))
                 if not (own and (run is own or _waits_for(run, own)))
             ]
             runs.update((run.id, run) for run in batch)
@@ -284,6 +288,12 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         else:
             raise RuntimeError(f"drain() found new work {DRAIN_ROUNDS} times; does a job schedule itself for now?")
         return dict(Counter(run.status for run in runs.values()))
+
+    async def _to_hold(self, selection: Selection) -> Selection | Hold:
+        """What has to be in memory, or, of a store that is shared, in this node's hands, to change these jobs."""
+        if self._actor.courier is None:
+            return selection
+        return Hold(tuple([job.id for job in await JobQuery._create(self._actor, selection).list()]))
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -442,8 +452,12 @@ def _actor(
         number = random.getrandbits(64) if seed is None else seed
         keep, rows, journal = retention or Retention(), None, None
     ledger = Ledger(tables, tz=tz, seed=number, queues=queues, retention=keep, handle=handles.job, rows=rows)
-    handles.actor = Actor(ledger, clock, handles, nursery, middleware, on_error, journal)
-    return handles.actor
+    actor = handles.actor = Actor(ledger, clock, handles, nursery, middleware, on_error, journal)
+    if isinstance(journal, SharedJournal):
+        from ._courier import Courier  # which loads msgspec: not for those who have nobody to write to
+
+        actor.courier = Courier(actor, journal)
+    return actor
 
 
 def _shown(actor: Actor, channel: trio.MemorySendChannel[Any], registry: Registry | None) -> Scheduler:

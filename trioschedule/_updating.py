@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -17,7 +18,8 @@ from ._intake import check_queue, free_key, timed
 from ._ledger import Ledger
 from ._records import ACTIVE, JobRecord, RunKind, RunStatus, Stored
 from ._spec import Options, Retry, checked_options
-from ._time import US, from_us, instant_us
+from ._time import FIRST_US, LAST_US, US, from_us, instant_us
+from ._util import safe_repr
 from .stores._kept import Storing
 from .triggers import At, Delay, check_trigger, is_one_shot, zone_of
 
@@ -222,3 +224,50 @@ def _apply(ledger: Ledger, job: JobRecord, change: _Change, now: int) -> None:
     ledger.tables.touch(job)
     if ledger.listening:
         ledger.emit(events.JobUpdated(at_us=now, job_id=job.id, job_name=job.label, fields=change.fields))
+
+
+# --- from node to node --------------------------------------------------------------------------------------------
+
+
+def encoded_changes(ledger: Ledger, job: JobRecord, changes: Any, now: int) -> dict[str, Any]:
+    """An update of a job that another node holds, checked here, as JSON data that `decoded_changes` reads there.
+
+    Raises:
+        TrioscheduleError, TypeError, ValueError: it is refused.
+    """
+    assert ledger.rows is not None
+    change = _checked(ledger, job, changes, now)
+    assert change.stored is not None
+    changed = attrs.evolve(job, options=change.options, trigger=change.trigger or job.trigger, stored=change.stored)
+    definition = ledger.rows.definition(changed)
+    data: dict[str, Any] = {"fields": list(change.fields), "options": definition.options}
+    if {"args", "function"} & set(change.fields):
+        data |= {"function": definition.function, "args": definition.args}
+    if "trigger" in change.fields:
+        data["trigger"] = definition.trigger
+    elif (at := change.due if change.run_at is None else change.run_at) is not None:
+        data["at"] = at
+    return data
+
+
+def decoded_changes(rows: Storing, data: Any) -> dict[str, Any]:
+    """The changes that another node wants.
+
+    Raises:
+        TypeError, ValueError, NotRegisteredError: they cannot be read.
+    """
+    if not isinstance(data, dict) or not isinstance(fields := data.get("fields"), list):
+        raise TypeError(f"changes must be an object with fields, not {safe_repr(data)}")
+    text = {name: str(data.get(name, "")) for name in ("options", "function", "args", "trigger")}
+    options = rows.read_options(text["options"])
+    changes: dict[str, Any] = {name: getattr(options, name) for name in fields if name in _OPTIONS}
+    if "max_attempts" in fields:
+        changes["max_attempts"] = options.attempts
+    if {"args", "function"} & set(fields):
+        fn, args, kwargs = rows.read_call(text["function"], text["args"])
+        changes |= {"function": partial(fn, **kwargs) if kwargs else fn, "args": args}
+    if "trigger" in fields:
+        changes["trigger"] = rows.read_trigger(text["trigger"])
+    elif {"scheduled_at", "scheduled_in", "schedule_in"} & set(fields):
+        changes["scheduled_at"] = from_us(whole_number("at", data.get("at"), FIRST_US, LAST_US))
+    return changes

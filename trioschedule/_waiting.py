@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, final
 
 import attrs
@@ -17,7 +18,7 @@ from ._ledger import Ledger
 from ._mail import StoredRequest
 from ._records import ACTIVE, BUSY, JobRecord, RunRecord, RunStatus
 from ._runner import Attempt
-from .stores import Wants
+from .stores import Query, Wants
 
 T = TypeVar("T")
 
@@ -98,8 +99,15 @@ class Waits:
         while not row.is_over:
             self._check_goes_on()
             awaited.add(row.id)
-            await waiters[row.id].wait()
+            with self._watching(row.job if isinstance(row, RunRecord) else row):
+                await waiters[row.id].wait()
             self._check_store()
+        if self.journal is not None and self.journal.tables.is_shared:
+            await self.settle_durable()  # it may have been woken to look at what others do, not because this is written
+
+    def _watching(self, job: JobRecord) -> AbstractContextManager[None]:
+        """While somebody waits for a job, what other nodes do with it is looked at."""
+        return nullcontext() if self.journal is None else self.journal.watching(job.id)
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
@@ -109,7 +117,8 @@ class Waits:
                 self._check_goes_on()
                 waiter = self._next_waiters[job.id]
                 self.ledger.awaited_jobs.add(job.id)
-                await waiter.event.wait()
+                with self._watching(job):
+                    await waiter.event.wait()
                 run = waiter.run
             if run is None and not job.is_over:
                 continue  # it was woken for nothing
@@ -131,10 +140,20 @@ class Waits:
     async def all_done(self) -> None:
         """Wait until every job is over."""
         await trio.lowlevel.checkpoint()
-        while self.ledger.open_jobs and not self.is_stopped:
+        while not self.is_stopped and await self._open_jobs():
             self._check_store()
-            await self._change()
+            if self.journal is not None and self.journal.tables.is_shared:
+                await trio.sleep(self.journal.look_every)  # what others do is not heard of here
+            else:
+                await self._change()
         await self.settle_durable()
+
+    async def _open_jobs(self) -> int:
+        """How many jobs are not over, on all nodes."""
+        if self.journal is None or not self.journal.tables.is_shared:
+            return self.ledger.open_jobs
+        query = Query(over=False)
+        return await self.fetch(Wants(counts=[query]), lambda request, now: len(request.counted[query]))
 
     async def settled(self, runs: Sequence[RunRecord]) -> None:
         """Wait until none of these runs is due, unless it is held, or at work; some may wait for their next attempt."""
@@ -162,6 +181,10 @@ class Waits:
             await trio.lowlevel.checkpoint()
         else:
             await self.journal.durable()
+
+    def holds(self, job: JobRecord) -> bool:
+        """Whether this scheduler may change a job: always, unless it is one of many nodes."""
+        return self.journal is None or not self.journal.tables.is_shared or self.journal.tables.holds(job.id)
 
     def _check_goes_on(self) -> None:
         """Refuse to wait for what will not come any more."""
@@ -192,7 +215,8 @@ class Waits:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _wake_everybody(self) -> None:
+    def wake_everybody(self) -> None:
+        """Let all who wait look again, for whatever it is."""
         for waiters in (self._run_waiters, self._job_waiters):
             while waiters:
                 waiters.popitem()[1].set()
@@ -226,4 +250,4 @@ class Waits:
                     runs[run.id] = run
             return sorted(runs.values(), key=lambda run: -run.id)[:limit]
 
-        return await self.fetch(Wants(history=[(job.id, limit)]), join)
+        return await self.fetch(Wants(ids=[job.id] if tables.is_shared else [], history=[(job.id, limit)]), join)

@@ -80,6 +80,7 @@ async def test_children_of_the_run_have_ended_too(autojump_clock, scheduler):
     assert ended == [1, 2]
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_due_in_a_paused_queue(autojump_clock, scheduler, probe):
     await scheduler.queue("default").pause()
     job = await scheduler.schedule(After(seconds=0), probe.work)

@@ -37,6 +37,7 @@ async def test_a_step_shows_in_now(autojump_clock, scheduler):
     assert (scheduler.now() - before).total_seconds() == pytest.approx(-3600)
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 @pytest.mark.parametrize("delta", [50, -50, 7200, -7200])
 @pytest.mark.parametrize(
     ("trigger", "starts"),
@@ -52,6 +53,7 @@ async def test_elapsed_triggers_keep_their_rhythm(autojump_clock, scheduler, pro
     assert probe.starts == starts
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 @pytest.mark.parametrize("delta", [50, -50])
 async def test_backoff_keeps_its_rhythm(autojump_clock, scheduler, probe, delta):
     await scheduler.schedule(
@@ -63,6 +65,7 @@ async def test_backoff_keeps_its_rhythm(autojump_clock, scheduler, probe, delta)
     assert probe.starts == [0, 100]
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 async def test_a_slot_of_a_moved_every_is_another_one(autojump_clock, scheduler, probe):
     job = await scheduler.schedule(Every(seconds=10), probe.work)
     await trio.sleep(35)
@@ -218,12 +221,14 @@ def slots_around_a_step(trigger, *, before: float, hours: float, after: float) -
     return slots
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 def test_a_mixed_trigger_loses_no_calendar_slot_when_the_clock_is_set_forward():
     """The slot of 12:00, which was jumped over, had neither a run nor a SKIPPED record."""
     slots = slots_around_a_step(Daily("12:00") | Every(hours=1), before=1, hours=2, after=3 * 3600)
     assert slots == ["12:00", "14:50", "15:50", "16:50"]
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 def test_a_mixed_trigger_serves_no_slot_twice_when_the_clock_is_set_back():
     slots = slots_around_a_step(Daily("12:00") | Every(minutes=30), before=1200, hours=-1, after=5400)
     assert slots == ["12:00", "11:20", "11:50", "12:20"]
@@ -235,6 +240,7 @@ def test_what_a_mixed_trigger_had_once_it_has_once():
     assert slots == ["11:55", "12:00", "12:00"]  # the second of the next day
 
 
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 def test_exclusions_of_a_mixed_trigger_step_with_it():
     evenings = Every(hours=1) - Daily("13:50")
     assert slots_around_a_step(evenings, before=1, hours=1, after=3 * 3600 + 60) == ["14:50", "15:50"]

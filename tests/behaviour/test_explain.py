@@ -16,6 +16,7 @@ async def code(job) -> str:
     return explanation.code
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_each_state(autojump_clock, scheduler, probe):
     await scheduler.queue("paused").pause()
     await scheduler.queue("full").scale(1)

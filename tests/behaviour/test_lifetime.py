@@ -308,6 +308,7 @@ async def test_a_failing_job_does_not_end_the_block_unless_it_escalates(autojump
 # --- afterwards -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.not_on_nodes("after its end a node cannot get hold of anything")
 async def test_what_would_start_something_is_refused_with_a_clear_error(autojump_clock, probe):
     async with open_scheduler() as scheduler:
         job = await scheduler.schedule(After(hours=1), probe.work)

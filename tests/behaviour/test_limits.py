@@ -55,6 +55,7 @@ async def test_two_one_shots_run_in_the_order_of_time_and_not_of_scheduling(auto
     assert order == ["first", "second"]
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_queue_limits(autojump_clock, probe):
     async with open_scheduler(queues={"mail": 2, "free": None}) as scheduler:
         mail = [await scheduler.schedule(After(seconds=0), probe.work, 10, queue="mail") for _ in range(5)]
@@ -155,6 +156,7 @@ async def test_a_blocked_run_holds_up_nobody_behind_it(autojump_clock, scheduler
         assert blocked_by_group.is_done()
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_a_run_behind_its_predecessor_holds_up_nobody(autojump_clock, scheduler, probe):
     slow = await scheduler.schedule(Every(seconds=1), trio.sleep, 50, overlap="queue", queue="mail")
     await scheduler.queue("mail").scale(2)

@@ -85,6 +85,7 @@ async def test_a_run_that_waits_for_its_next_attempt_is_live(autojump_clock, sch
     assert [run.status for run in await job.runs()] == ["skipped", "skipped", "failed"]
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_a_run_that_waits_for_a_place_is_live(autojump_clock, scheduler, probe):
     await scheduler.queue("default").pause()
     job = await scheduler.schedule(Every(seconds=1), probe.work)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from trioschedule import After, Every, JobSpec, JobStatus, open_scheduler
+
+pytestmark = pytest.mark.not_on_nodes("the model of a shared store looks at every job each time")
 
 MANY = 100_000
 

@@ -184,6 +184,7 @@ async def test_moving_a_retrying_one_shot_moves_its_next_attempt(autojump_clock,
     assert len(await job.runs()) == 1
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_moving_a_one_shot_whose_second_attempt_waits_for_a_place(autojump_clock, scheduler, probe):
     """It keeps its one run."""
     job = await scheduler.schedule(After(seconds=0), probe.fail, retry=steady(10))
@@ -198,6 +199,7 @@ async def test_moving_a_one_shot_whose_second_attempt_waits_for_a_place(autojump
     assert len(await job.runs()) == 1
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_waiters_of_a_due_run_that_is_moved_are_answered(autojump_clock, scheduler, probe):
     await scheduler.queue("default").pause()
     job = await scheduler.schedule(After(seconds=0), probe.work)
@@ -253,6 +255,7 @@ async def test_an_update_through_the_callable_may_steer_too(autojump_clock, sche
 # --- retry ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_retry_by_status_of_a_one_shot(autojump_clock, scheduler, probe):
     await scheduler.queue("held").pause()
     scheduled = await scheduler.schedule(After(hours=1), probe.work)

@@ -39,7 +39,7 @@ READING = {
 }
 WRITING = {
     "removed": (Changes(removed=[5, 6]), {"job_pkey", "run_job"}),
-    "defined": (Changes(defined=[JobDefinition(1, "f", "", "", "", "", None, declared=False)]), {"job_pkey"}),
+    "defined": (Changes(defined=[JobDefinition(1, "f", "", "", "", "", 0, None, declared=False)]), {"job_pkey"}),
     "changed": (Changes(changed=[job_state(number) for number in range(1, 200)]), {"job_pkey"}),
     "runs": (Changes(runs=[run_row(number, number) for number in range(1, 200)]), {"job_pkey"}),
     "runs reopened": (Changes(runs_reopened=[3, 4]), {"run_pkey"}),

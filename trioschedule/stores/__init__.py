@@ -8,15 +8,18 @@ from .._util import publish
 from ._base import (
     Answer,
     Changes,
+    Claim,
     Due,
     JobDefinition,
     JobRow,
     JobState,
+    Message,
     Opened,
     Prune,
     Query,
     QueueRow,
     RunRow,
+    SharedStore,
     Store,
     Wants,
 )
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from ._sqlite import SQLiteStore
 
 __all__ = [
-    "Answer", "Changes", "Due", "JobDefinition", "JobRow", "JobState", "MemoryStore", "Opened", "PostgresStore",
-    "Prune", "Query", "QueueRow", "RunRow", "SQLiteStore", "Store", "Wants",
+    "Answer", "Changes", "Claim", "Due", "JobDefinition", "JobRow", "JobState", "MemoryStore", "Message", "Opened",
+    "PostgresStore", "Prune", "Query", "QueueRow", "RunRow", "SQLiteStore", "SharedStore", "Store", "Wants",
 ]  # fmt: skip
 
 publish(globals(), __name__)

@@ -4,12 +4,17 @@ The scheduler works on the jobs that it has in memory (`Tables`); a store keeps 
 transaction: what has changed since the last one is written, and what is asked for is read. A store knows no rule of
 scheduling: rows are facts to find them by (numbers and short texts) and documents (JSON) that it never looks into.
 
+A store belongs to one scheduler, or, if `Opened.node` is set, many share it, each of them a node. Then a job is worked
+on by one node at a time, which holds it: it is given out by a claim, all that is written of it counts only while it is
+held, and it is given back by `Changes.released`. A node that has not exchanged anything for as long as the lease is
+taken for dead, and what it held can be claimed by others.
+
 Times are UTC epoch in integer microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -22,6 +27,7 @@ class JobRow(NamedTuple):
     trigger: str  # JSON
     options: str  # JSON
     queue: str
+    priority: int  # 0 comes first
     group: str | None
     declared: bool  # in code, and not by a command
     created_at: int
@@ -58,6 +64,7 @@ class JobDefinition(NamedTuple):
     trigger: str
     options: str
     queue: str
+    priority: int
     group: str | None
     declared: bool
 
@@ -94,6 +101,14 @@ class Prune(NamedTuple):
     most: int
 
 
+class Message(NamedTuple):
+    """What one node says to another; whoever reads it is the only one, and it is read once."""
+
+    to: str
+    sender: str
+    body: str  # JSON
+
+
 class Changes(NamedTuple):
     """What is written in one exchange, in this order; all of it or, if it raises, nothing."""
 
@@ -108,6 +123,9 @@ class Changes(NamedTuple):
     groups_left: Sequence[str] = ()
     facts: Mapping[str, str] = {}  # by name; "job_id" and "run_id" are the highest ids that were given out
     prune: Prune | None = None
+    # Of a store that is shared:
+    released: Sequence[int] = ()  # ids of jobs that are held no more, after all that; those of `added` never were
+    messages: Sequence[Message] = ()
 
 
 class Query(NamedTuple):
@@ -130,6 +148,17 @@ class Due(NamedTuple):
     limit: int
 
 
+class Claim(NamedTuple):
+    """Jobs that are due and that no node holds, by priority, `wake_at` and id; from then on they are held.
+
+    `limit` of them, and of each queue that is named at most so many; of other queues only if `others`.
+    """
+
+    queues: Mapping[str, int]
+    others: bool
+    limit: int
+
+
 class Wants(NamedTuple):
     """What is read in one exchange, after what is written."""
 
@@ -140,6 +169,9 @@ class Wants(NamedTuple):
     due: Due | None = None
     history: Sequence[tuple[int, int]] = ()  # (job id, limit): its newest runs, by id
     counts: Sequence[Query] = ()  # ids only, of these
+    # Of a store that is shared:
+    claim: Claim | None = None
+    holds: Sequence[int] = ()  # ids of jobs that are to be held, due or not
 
 
 class Answer(NamedTuple):
@@ -150,6 +182,14 @@ class Answer(NamedTuple):
     history: Mapping[int, Sequence[RunRow]] = {}  # by job id, newest first
     counted: Sequence[Sequence[int]] = ()  # ids, for each query of `counts`
     pruned: Sequence[int] = ()  # ids of jobs that are forgotten
+    # Of a store that is shared:
+    held: Sequence[JobRow] = ()  # of `claim` and `holds`: this node holds them now
+    elsewhere: Mapping[int, str] = {}  # of `holds`: the nodes that hold the others
+    lost: Sequence[int] = ()  # ids of jobs in `changes` that this node does not hold: of them nothing was written
+    clashing: Sequence[int] = ()  # likewise, for a live job has that name, or another one that key
+    next_due: int | None = None  # when there will be something for `claim`
+    ids: tuple[int, int] = (0, 0)  # the highest ids of jobs and runs that any node has given out
+    messages: Sequence[Message] = ()  # to this node
 
 
 class Opened(NamedTuple):
@@ -164,6 +204,9 @@ class Opened(NamedTuple):
     active: Sequence[JobRow]  # status running or cancelling: their process has died
     declared: Sequence[JobRow]  # over or not
     numbered: Sequence[str]  # names as given that end in a hyphen and a number above `last_job_id`
+    node: str | None = None  # who this scheduler is to others; None: nobody else works with this store
+    lease: float = 0.0  # seconds after which a node that is not heard of loses what it holds
+    place: int = 0  # the ids that this node gives out end in this: no two living nodes have the same
 
 
 class Store(Protocol):
@@ -192,4 +235,19 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of it; also after `open` has failed. Raises nothing."""
+        ...
+
+
+class SharedStore(Store, Protocol):
+    """A store that many nodes share; each of them drives one of these."""
+
+    async def listen(self, nudge: Callable[[int | None], object], /) -> None:
+        """A task that ends when it is cancelled: say what other nodes have written that this one should know of.
+
+        ``nudge(wake_at)``: then there will be something to claim; ``nudge(None)``: there is a message. What is not
+        heard of costs time alone, for everything is looked at now and then.
+
+        Raises:
+            StoreError: nothing can be heard just now; it is called again.
+        """
         ...

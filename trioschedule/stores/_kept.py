@@ -14,14 +14,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from .._records import LIVE, MANUAL, JobRecord, RunRecord, RunStatus, Selection, Stored
 from .._spec import Options
 from .._time import US
 from ..triggers import is_one_shot
-from ._base import Changes, Due, JobDefinition, JobRow, JobState, Opened, Prune, QueueRow, RunRow
+from ._base import Answer, Changes, Claim, Due, JobDefinition, JobRow, JobState, Opened, Prune, QueueRow, RunRow
 from ._names import number_of
 from ._tables import _SLACK, Tables
 
@@ -61,10 +61,15 @@ class Storing(Protocol):
 
     def read(self, row: JobRow) -> JobRecord: ...
 
+    def read_call(self, function: str, text: str) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]: ...
+
+    def read_trigger(self, text: str) -> Any: ...
+
+    def read_options(self, text: str) -> Options: ...
+
     def read_history(self, row: RunRow, job: JobRecord) -> RunRecord | None: ...
 
 
-@final
 class KeptTables(Tables):
     """`Tables` over a durable store."""
 
@@ -341,6 +346,9 @@ class KeptTables(Tables):
         # Here they came in the order in which they were asked for.
         return iter(sorted(super().select(selection), key=lambda job: job.id))
 
+    def close(self) -> None:
+        """Nothing more happens here."""
+
     # --- coming and going -----------------------------------------------------------------------------------------
 
     def members(self, group: str, /) -> list[JobRecord]:
@@ -356,6 +364,10 @@ class KeptTables(Tables):
         """Whether a job's record is at hand."""
         return job_id in self._jobs or job_id in self._resting
 
+    def holds(self, job_id: int) -> bool:
+        """Whether this scheduler may change a job."""
+        return job_id in self._jobs
+
     def knows_live(self, name: str) -> bool:
         """Whether the live job of this name is in memory; there is only one."""
         job_id = self._names.holder(name)
@@ -366,6 +378,12 @@ class KeptTables(Tables):
         if job is None and (job := self._resting.pop(job_id, None)) is not None:
             self._adopt(job)
         return job
+
+    def take_in(self, answer: Answer, *, is_fetched: bool) -> list[JobRecord]:
+        """What was asked for is here, ``is_fetched`` with what is due; gives the jobs."""
+        self.forget(answer.pruned)
+        jobs = self.install(answer.jobs)
+        return jobs + self.arrive(answer.due) if is_fetched else jobs
 
     def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
         """The records of rows: those in memory, which are newer, or new ones; none of what was removed meanwhile."""
@@ -411,7 +429,7 @@ class KeptTables(Tables):
             self.frontier = last.wake_at, last.id
         return jobs
 
-    def fetch(self, now: int) -> Due | None:
+    def fetch(self, now: int) -> Due | Claim | None:
         """What is to be fetched now, if anything."""
         frontier, at = self.frontier, self.fetch_at()
         if frontier is None or at is None or at > now:

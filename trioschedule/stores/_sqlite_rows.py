@@ -142,7 +142,7 @@ def _rows(connection: sqlite3.Connection, ids: Sequence[int]) -> Iterator[tuple[
     statement = statements()["jobs"]
     for start in range(0, len(ids), _CHUNK):
         for row in connection.execute(statement, (json.dumps(ids[start : start + _CHUNK]),)):
-            yield row[0], JobRow._make((*row[:7], row[7] == 1, *row[8:]))
+            yield row[0], JobRow._make((*row[:8], row[8] == 1, *row[9:]))
 
 
 def _named(connection: sqlite3.Connection, name: str) -> list[int]:

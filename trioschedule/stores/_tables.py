@@ -58,6 +58,9 @@ class Tables:
 
     # --- reading ----------------------------------------------------------------------------------------------
 
+    # Whether others work with the same store.
+    is_shared: bool = False
+
     def new_job_id(self) -> int:
         return next(self._job_ids)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, final
 
 import trio
 
+from .._clock import WallClock
 from .._errors import StoreError
 from ..stores import (
     Answer,
@@ -23,6 +24,8 @@ from ..stores import (
     RunRow,
     Wants,
 )
+from . import _model_nodes as model_nodes
+from ._model_nodes import Nodes
 
 _AT_WORK: Final = ("running", "cancelling")
 _FIRST: Final = -(2**63)
@@ -40,6 +43,7 @@ class ModelData:
         self.groups: set[str] = set()
         self.facts: dict[str, str] = {}
         self.is_in_use: bool = False
+        self.nodes: Nodes = Nodes()
 
 
 @final
@@ -52,13 +56,20 @@ class ModelStore:
         ...
         after_the_crash = ModelStore(store.data)
 
+    With ``lease`` any number of them can have the same data open, each for a scheduler of its own: nodes, as on a
+    server.
+
     Args:
         data: what is there already; None: nothing.
+        lease: seconds after which a node that is not heard of loses what it holds; None: only one at a time.
     """
 
-    def __init__(self, data: ModelData | None = None) -> None:
+    def __init__(self, data: ModelData | None = None, *, lease: float | None = None) -> None:
         self.data: Final[ModelData] = ModelData() if data is None else data
+        self.node: str | None = None
+        self._lease = lease
         self._is_open = False
+        self._clock: WallClock
 
     def __repr__(self) -> str:
         return f"<ModelStore with {len(self.data.jobs)} jobs>"
@@ -70,6 +81,12 @@ class ModelStore:
             StoreError: another store has them open.
         """
         await trio.lowlevel.checkpoint()
+        if self._lease is not None:
+            self._is_open = True
+            self._clock = WallClock()
+            self.node, place = self.data.nodes.enter(trio.current_time())
+            opened = _opened(self.data)._replace(active=[], groups=[], numbered=[])
+            return opened._replace(node=self.node, lease=self._lease, place=place)
         if self.data.is_in_use:
             raise StoreError("these data are in use by another ModelStore: close that first")
         self.data.is_in_use = self._is_open = True
@@ -85,19 +102,65 @@ class ModelStore:
         if not self._is_open:
             raise StoreError("this ModelStore is not open: await open() first")
         _check(changes)
+        if self.node is not None:
+            return self._exchange_as_node(self.node, changes, wants)
         _write(self.data, changes)
         pruned = [] if changes.prune is None else _prune(self.data, changes.prune)
         return _read(self.data, wants, pruned)
 
+    def _exchange_as_node(self, node: str, changes: Changes, wants: Wants) -> Answer:
+        data, nodes, now = self.data, self.data.nodes, self._clock.now()
+        assert self._lease is not None
+        orphans = nodes.beat(node, trio.current_time(), self._lease)
+        lost = nodes.not_held(node, changes)
+        clashing = model_nodes.clashing(data.jobs, changes, now)
+        changes = model_nodes.without(changes, lost | clashing)
+        model_nodes.let_go_of_keys(data.jobs, changes)
+        ids = [max(int(facts.get(name, 0)) for facts in (data.facts, changes.facts)) for name in ("job_id", "run_id")]
+        _write(data, changes._replace(facts={**changes.facts, "job_id": str(ids[0]), "run_id": str(ids[1])}))
+        nodes.holders.update((row.id, node) for row in changes.added)
+        for job_id in [*changes.removed, *changes.released]:
+            if nodes.holders.get(job_id) == node:
+                del nodes.holders[job_id]
+        model_nodes.free_again(data.jobs, [*orphans, *changes.released], now)
+        nodes.messages += changes.messages
+        free = [job.wake_at for job in data.jobs.values() if job.id not in nodes.holders and job.wake_at is not None]
+        nodes.call(node, min(free, default=None) if changes.released or orphans else None, changes.messages)
+        pruned = [] if changes.prune is None else _prune(data, changes.prune)
+        held = [data.jobs[one] for one in wants.holds if one in data.jobs and nodes.holders.get(one, node) == node]
+        if wants.claim is not None:
+            nodes.holders.update((row.id, node) for row in held)
+            held += model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
+        nodes.holders.update((row.id, node) for row in held)
+        return _read(data, wants, pruned)._replace(
+            held=held,
+            elsewhere={one: nodes.holders[one] for one in wants.holds if nodes.holders.get(one, node) != node},
+            lost=sorted(lost),
+            clashing=sorted(clashing - lost),
+            next_due=None if wants.claim is None else model_nodes.next_due(data.jobs, nodes.holders, wants.claim),
+            ids=(ids[0], ids[1]),
+            messages=nodes.inbox(node),
+        )
+
+    async def listen(self, nudge: Callable[[int | None], object], /) -> None:
+        """Let other nodes tell this one of what is due, and of messages."""
+        assert self.node is not None
+        self.data.nodes.listeners[self.node] = nudge
+        await trio.sleep_forever()
+
     async def close(self) -> None:
         """Let go of the data."""
+        if self.node is not None and self._is_open:
+            orphans = self.data.nodes.leave(self.node)
+            model_nodes.free_again(self.data.jobs, orphans, self._clock.now())
+            self._is_open = False
         if self._is_open:
             self.data.is_in_use = self._is_open = False
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def die(self) -> None:
         """Let go of the data as a process does that is killed: what was acknowledged is there, and no more."""
-        if self._is_open:
+        if self._is_open and self.node is None:
             self.data.is_in_use = self._is_open = False
 
 

@@ -64,6 +64,7 @@ _definition: Final[dict[str, st.SearchStrategy[Any]]] = {
     "trigger": _documents,
     "options": _documents,
     "queue": _queues,
+    "priority": st.integers(0, 9),
     "group": _maybe(_groups),
     "declared": st.sampled_from([False, False, True]),
 }

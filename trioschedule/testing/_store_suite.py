@@ -29,9 +29,9 @@ from ..stores import (
 def job_row(job_id: int, **changes: Any) -> JobRow:
     """A job that waits for its time, but for what is said."""
     row = JobRow(
-        id=job_id, function="f", args="[]", trigger="{}", options="{}", queue="default", group=None, declared=False,
-        created_at=1, name=None, unique_key=None, key_until=None, status="scheduled", wake_at=None, finished_at=None,
-        state="{}", runs="[]",
+        id=job_id, function="f", args="[]", trigger="{}", options="{}", queue="default", priority=5,
+        group=None, declared=False, created_at=1, name=None, unique_key=None, key_until=None, status="scheduled",
+        wake_at=None, finished_at=None, state="{}", runs="[]",
     )  # fmt: skip
     return row._replace(**changes)
 
@@ -182,7 +182,7 @@ class StoreSuite:
             Changes(
                 removed=[1, 77],
                 added=[job_row(1, name="new")],
-                defined=[JobDefinition(1, "g", "[1]", "{}", '{"a":1}', "mail", "g", declared=True)],
+                defined=[JobDefinition(1, "g", "[1]", "{}", '{"a":1}', "mail", 3, "g", declared=True)],
                 changed=[job_state(1, name="newer", status="running", wake_at=8)],
                 runs=[run_row(2, 1), run_row(3, 1)],
                 runs_reopened=[3, 99],
@@ -191,8 +191,8 @@ class StoreSuite:
         )
         assert list(answer.jobs) == [
             job_row(
-                1, function="g", args="[1]", options='{"a":1}', queue="mail", group="g", declared=True, name="newer",
-                status="running", wake_at=8,
+                1, function="g", args="[1]", options='{"a":1}', queue="mail", priority=3, group="g", declared=True,
+                name="newer", status="running", wake_at=8,
             )
         ]  # fmt: skip
         assert list(answer.history[1]) == [run_row(2, 1)]
@@ -207,7 +207,7 @@ class StoreSuite:
         assert list(second.history[2]) == [run_row(3, 2)]
 
     async def test_what_is_not_there_is_not_changed(self) -> None:
-        definition = JobDefinition(5, "g", "[]", "{}", "{}", "mail", None, declared=False)
+        definition = JobDefinition(5, "g", "[]", "{}", "{}", "mail", 0, None, declared=False)
         changes = Changes(defined=[definition], changed=[job_state(5)], runs=[run_row(1, 5)], removed=[5])
         answer = await self._tell(changes, Wants(ids=[5], history=[(5, 9)]))
         assert list(answer.jobs) == []

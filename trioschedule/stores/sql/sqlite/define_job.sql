@@ -1,2 +1,4 @@
 -- A job is defined otherwise.
-UPDATE job SET function = ?, args = ?, "trigger" = ?, options = ?, queue = ?, "group" = ?, declared = ? WHERE id = ?
+UPDATE job
+SET function = ?, args = ?, "trigger" = ?, options = ?, queue = ?, priority = ?, "group" = ?, declared = ?
+WHERE id = ?

@@ -23,6 +23,7 @@ CREATE TABLE {schema}.job (
     finished_at bigint,
     key_until bigint,
     number bigint,
+    priority bigint NOT NULL,
     declared boolean NOT NULL,
     queue text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,

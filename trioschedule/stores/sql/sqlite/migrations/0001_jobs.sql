@@ -6,6 +6,7 @@ CREATE TABLE job (
     queue TEXT NOT NULL,
     status TEXT NOT NULL,
     declared INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
     wake_at INTEGER,
     finished_at INTEGER,
     created_at INTEGER NOT NULL,
