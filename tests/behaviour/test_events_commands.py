@@ -269,6 +269,7 @@ async def test_many_senders(autojump_clock, scheduler, probe):
     assert await scheduler.jobs().count() == 1000
 
 
+@pytest.mark.not_on_nodes("after its end a node cannot get hold of anything")
 async def test_a_command_sent_while_the_scheduler_closes_is_carried_out_or_refused(autojump_clock, probe):
     async with open_scheduler(shutdown_grace=10) as scheduler:
         channel = scheduler.command_channel()
