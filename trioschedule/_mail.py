@@ -29,6 +29,12 @@ class Request(Generic[T]):
         self.args: tuple[Any, ...] = args
         self.error: Exception | None = None
 
+    def forget(self) -> None:
+        """Forget what it came to."""
+        self.error = None
+        if hasattr(self, "value"):
+            del self.value
+
     def unwrap(self) -> T:
         if self.error is not None:
             # The traceback of the step is no help to the caller, and would keep its frames alive.
@@ -57,10 +63,9 @@ class StoredRequest(Request[T]):
 
     def reset(self) -> None:
         """It is to be made anew: what it came to is not in the store."""
-        self.error = self.answer = None
+        self.forget()
+        self.answer = None
         self.counted = {}
-        if hasattr(self, "value"):
-            del self.value
 
     @property
     def is_done(self) -> bool:

@@ -49,7 +49,7 @@ class SharedJournal(Journal):
     """The journal of one node."""
 
     tables: SharedTables
-    look_every = WATCH_EVERY
+    look_every: float = WATCH_EVERY
 
     def __init__(
         self, store: Store, tables: SharedTables, clock: WallClock, retention: Retention, opened: Opened

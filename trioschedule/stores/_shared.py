@@ -33,7 +33,7 @@ Rooms = tuple[Mapping[str, int], bool]
 class SharedTables(KeptTables):
     """`Tables` over a durable store that many nodes share."""
 
-    is_shared = True
+    is_shared: bool = True
 
     def __init__(self, rows: Storing, opened: Opened) -> None:
         super().__init__(rows, opened)
