@@ -93,6 +93,7 @@ class Report:
     seconds: float = 0
     seed: str = ""
     durability: str = "full"
+    how: str = ""  # what else was done
     checked: dict[str, int] = attrs.field(factory=dict)
     violations: dict[str, list[str]] = attrs.field(factory=dict)
 
@@ -112,7 +113,8 @@ class Report:
         self.violations.setdefault(rule, []).append(problem)
 
     def as_text(self) -> str:
-        lines = [f"{self.kills} kills in {self.seconds:.0f} s, durability {self.durability}, seed {self.seed}", ""]
+        how = self.how or f"durability {self.durability}"
+        lines = [f"{self.kills} kills in {self.seconds:.0f} s, {how}, seed {self.seed}", ""]
         width = max(map(len, self.checked), default=0)
         lines.append(f"{'':{width}}  {'checked':>9}  {'wrong':>7}")
         for rule, number in self.checked.items():

@@ -8,7 +8,7 @@ from statistics import median
 import attrs
 
 from benchmarks.rounds import Results
-from benchmarks.suite import CONTESTANTS, FULL, QUICK, Cell, Goal, Row, Size, Table
+from benchmarks.suite import CONTESTANTS, FULL, HUGE, QUICK, Cell, Goal, Row, Size, Table
 from benchmarks.suites import SUITES
 
 
@@ -105,6 +105,8 @@ def header(results: Results) -> list[str]:
         + ".",
         f"Medians of {results.rounds} alternating round(s); ratios are medians of the ratios within each round.",
     ]
+    if wait := machine.get("disk"):
+        lines.append(f"The disk has 8 kB after {number(wait)} µs.")
     if clock := SUITES[results.suite].clock:
         lines.append(clock)
     if results.is_quick:
@@ -123,7 +125,7 @@ def tally(results: Results, size: Size) -> str:
 
 
 def size_of(results: Results) -> Size:
-    return QUICK if results.is_quick else FULL
+    return QUICK if results.is_quick else HUGE if results.is_huge else FULL
 
 
 def as_text(results: Results, size: Size | None = None) -> str:

@@ -26,6 +26,7 @@ class Results:
 
     suite: str = "memory"
     is_quick: bool = False
+    is_huge: bool = False
     rounds: int = 0
     machine: dict[str, Any] = attrs.field(factory=dict)
     made_of: dict[str, str] = attrs.field(factory=dict)

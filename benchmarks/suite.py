@@ -30,6 +30,9 @@ CONTESTANTS = {
         Contestant("croniter", "croniter", "peers.croniter", ".bench-venv-aps4"),
         Contestant("cronsim", "cronsim", "peers.cronsim", ".bench-venv-aps4"),
         Contestant("huey", "huey", "peers.huey", ".bench-venv"),
+        Contestant("pgqueuer", "PgQueuer", "peers.pgqueuer", ".bench-venv-pg"),
+        Contestant("oban", "Oban", "peers.oban", ".bench-venv-oban"),
+        Contestant("procrastinate", "procrastinate", "peers.procrastinate", ".bench-venv-pg"),
     )
 }
 
@@ -121,6 +124,8 @@ class Size:
     """How much: small, medium and large numbers of jobs, jobs with an interval, and seconds that really pass.
 
     `durable…`: jobs in a store on a disk: added or run side by side, added in bulk, one at a time, left pending.
+    `served…`: the same on a server; run by those that are slow at it; left pending there, in several sizes; seconds
+    that a server is watched.
     """
 
     small: int = 1_000
@@ -133,12 +138,21 @@ class Size:
     durable_bulk: int = 5_000
     durable_singly: int = 200
     durable_pending: int = 100_000
+    served: int = 2_000
+    served_bulk: int = 10_000
+    served_run: int = 10_000
+    served_run_slow: int = 1_000
+    served_singly: int = 100
+    served_pending: tuple[int, ...] = (1_000, 10_000, 100_000)
+    served_idle_seconds: float = 20
 
 
 FULL = Size()
+HUGE = attrs.evolve(FULL, served_pending=(*FULL.served_pending, 1_000_000))
 QUICK = Size(
     small=200, medium=2_000, large=10_000, intervals=1_000, fire_seconds=2, idle_seconds=1,
-    durable=500, durable_bulk=1_000, durable_singly=50, durable_pending=10_000,
+    durable=500, durable_bulk=1_000, durable_singly=50, durable_pending=10_000, served=500, served_bulk=5_000,
+    served_run=3_000, served_run_slow=300, served_singly=30, served_pending=(1_000, 10_000), served_idle_seconds=6,
 )  # fmt: skip
 
 _PEERS = ("jobify", "aps3", "aps4")

@@ -42,7 +42,7 @@ def _any_of(words: str) -> str:
 
 # The build needs no network, so names of other projects are not looked up but taken for granted.
 _PACKAGES = _any_of("""
-    attr attrs cyclopts hypothesis outcome pendulum pytest rich trio trio_parallel
+    attr attrs cyclopts hypothesis outcome pendulum psycopg pytest rich trio trio_parallel
     collections contextlib contextvars datetime enum functools json math os pathlib random sqlite3 types typing
     typing_extensions zoneinfo
 """)

@@ -28,7 +28,7 @@ _SETTINGS = {
     "max_connections": "50", "shared_buffers": "32MB", "max_wal_size": "512MB", "log_min_messages": "fatal",
     "lc_messages": "C",
 }  # fmt: skip
-_TABLES = ("job", "run", "queue", "open_group", "fact")
+_TABLES = ("job", "run", "queue", "open_group", "fact", "node")
 # The server ends when this process does: then its standard input is at its end. Not told by an exit handler, which
 # nobody calls in a process that is killed.
 _GUARD = """
@@ -145,11 +145,11 @@ class Server:
         if not self._idle:
             return self.new_schema()
         name = self._idle.pop()
-        self.execute("; ".join(f"DELETE FROM {name}.{table}" for table in _TABLES))
+        self.execute("; ".join(f"DELETE FROM {name}.{table}" for table in (*_TABLES, "message")))
         return name
 
     def copy_of(self, schema: str) -> str:
-        """Another schema with what is in one, as far as it is committed."""
+        """Another schema with what is in one, as far as it is committed; its nodes have been dead for long."""
         from trioschedule.stores._postgres_schema import prepare
         from trioschedule.stores._postgres_transport import Link
 
@@ -160,6 +160,8 @@ class Server:
             prepare(link, name)
             link.disconnect()
         self.execute("; ".join(f"INSERT INTO {name}.{table} SELECT * FROM {schema}.{table}" for table in _TABLES))
+        # However short the server has been up: of a node it does not count when it was down.
+        self.execute(f"UPDATE {name}.node SET beat_at = '-infinity', lease = '0'")
         return name
 
     def give_back(self, schema: str) -> None:

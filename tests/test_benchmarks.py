@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 import trioschedule.stores
-from benchmarks import __main__ as command_line, floor, ours, years
+from benchmarks import __main__ as command_line, floor, ours, postgres_tools, years
 from benchmarks.report import as_rst, as_text, judge, shown
 from benchmarks.rounds import Results, collect
 from benchmarks.suite import (
     CONTESTANTS,
     FULL,
+    HUGE,
     QUICK,
     Cell,
     Goal,
@@ -32,6 +33,7 @@ from benchmarks.suite import (
 )
 from benchmarks.suites import SUITES
 from benchmarks.tools import CALLERS, Load, Stopwatch, elsewhere, fresh_file, shares
+from tests.postgres_server import missing, need
 
 ADD = Cell("singly", 10, "add")
 
@@ -89,7 +91,7 @@ def test_laws_are_measured():
         ("enqueue", {"enqueue", "enqueue_cpu"}),
         ("bulk", {"bulk", "bulk_cpu"}),
         ("run", {"run", "run_cpu"}),
-        ("latency", {"p50", "p99"}),
+        ("latency", {"p50", "p95", "p99"}),
         ("restart", {"seconds"}),
     ],
 )
@@ -97,6 +99,80 @@ def test_each_measurement_of_ours_in_sqlite_gives_its_numbers(measure, keys, set
     from benchmarks import ours_sqlite
 
     assert set(getattr(ours_sqlite, measure + setting)(Load(12))) == keys
+
+
+@pytest.fixture
+def bench_server(owned_postgres, monkeypatch):
+    monkeypatch.setenv(postgres_tools.DSN, owned_postgres.dsn)
+    return owned_postgres
+
+
+@pytest.mark.parametrize(
+    ("measure", "keys"),
+    [
+        ("enqueue", {"enqueue", "enqueue_cpu"}),
+        ("bulk", {"bulk", "bulk_cpu"}),
+        ("run", {"run", "run_cpu"}),
+        ("latency_same", {"p50", "p95", "p99"}),
+        ("idle", {"rate"}),
+    ],
+)
+def test_each_measurement_of_ours_in_postgres_gives_its_numbers(measure, keys, bench_server):
+    from benchmarks import ours_postgres
+
+    found = getattr(ours_postgres, measure)(Load(12, seconds=0.01))
+    assert keys <= set(found) <= {*keys, f"{measure}_server"}
+
+
+def test_latency_beside_a_worker_and_the_nodes_of_ours_are_measured(bench_server):
+    from benchmarks import ours_postgres
+
+    assert set(ours_postgres.latency(Load(2, seconds=0.01))) == {"p50", "p95", "p99"}
+    assert {"run", "run_cpu", "least_share"} <= set(ours_postgres.nodes_2(Load(20)))
+
+
+def test_jobs_that_wait_are_measured(bench_server, monkeypatch):
+    from benchmarks import ours_postgres
+
+    monkeypatch.setattr(ours_postgres, "RUN_BESIDE", 5)
+    monkeypatch.setattr(ours_postgres, "SINGLY_BESIDE", 2)
+    assert set(ours_postgres.pending(Load(30))) == {"run", "run_server", "restart", "p50", "claim"}
+
+
+def test_each_database_is_fresh_and_gone_afterwards_and_its_transactions_are_counted(bench_server):
+    with postgres_tools.fresh_database() as dsn:
+        assert postgres_tools.execute(dsn, "SELECT 1 + %s", 1) == [(2,)]
+        assert postgres_tools.commits(dsn) >= 0
+    with pytest.raises(Exception, match="does not exist"):
+        postgres_tools.execute(dsn, "SELECT 1")
+
+
+def test_a_server_is_started_for_the_suite_unless_one_is_given(monkeypatch):
+    need(missing())
+    monkeypatch.delenv(postgres_tools.DSN, raising=False)
+    with postgres_tools.running_server():
+        dsn = os.environ[postgres_tools.DSN]
+        for name in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+            assert postgres_tools.execute(dsn, f"SHOW {name}") == [("on",)]
+        with postgres_tools.running_server():
+            assert os.environ[postgres_tools.DSN] == dsn
+    assert postgres_tools.DSN not in os.environ
+
+
+def test_soak_counts_what_was_scheduled_and_run(bench_server, monkeypatch, tmp_path):
+    from benchmarks import soak
+
+    said = []
+    report = soak.soak(1.2, nodes=2, rate=40, keep=100, say=said.append)
+    assert report.is_clean, report.problems
+    assert report.ran == report.scheduled > 10
+    assert "job_pkey" in report.samples[-1].indexes
+    assert "Nothing was lost." in report.as_text()
+    soak.save(report, tmp_path / "soak.json")
+    assert json.loads((tmp_path / "soak.json").read_text())["ran"] == report.ran
+    report.problems.append("a job was lost")
+    assert not report.is_clean
+    assert report.as_text().endswith("a job was lost")
 
 
 def test_each_store_and_each_peer_has_its_module():
@@ -107,6 +183,7 @@ def test_each_store_and_each_peer_has_its_module():
         for key in one.who
     }
     assert {"ours", "peers.jobify", "years", "ours_sqlite", "peers.huey_sqlite", "peers.jobify_sqlite"} <= modules
+    assert {"ours_postgres", *(f"peers.{peer}_postgres" for peer in ("pgqueuer", "oban", "procrastinate"))} <= modules
     for module in modules:
         assert find_spec("benchmarks." + module) is not None
 
@@ -147,7 +224,7 @@ def test_tables_say_what_their_times_are_where_they_are_not_cpu():
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
-@pytest.mark.parametrize("size", [FULL, QUICK])
+@pytest.mark.parametrize("size", [FULL, HUGE, QUICK])
 def test_every_number_of_a_table_and_of_its_goals_is_measured(size, suite):
     measured = {(one.measure, one.jobs): one.who for one in suite.measurements(size)}
     for table in suite.tables(size):
@@ -242,6 +319,9 @@ def test_the_tables_are_printed_and_written_from_kept_results(tmp_path, capsys):
     [
         ["sqlite", "--only", "singly"],
         ["sqlite", "--who", "nobody"],
+        ["postgres", "--only", "restart"],
+        ["soak", "--minutes", "0"],
+        ["soak", "--nodes", "-1"],
         ["crash", "--rounds", "0"],
         ["crash", "--durability", "off"],
     ],
@@ -257,6 +337,10 @@ def test_arguments_of_the_suites_on_a_disk():
     parse = command_line.parser().parse_args
     asked = parse(["sqlite", "--quick", "--only", "enqueue,run_normal", "--who", "ours,huey"])
     assert (asked.only, asked.who) == (["enqueue", "run_normal"], ["ours", "huey"])
+    asked = parse(["postgres", "--full", "--who", "ours,oban"])
+    assert (asked.full, asked.who) == (True, ["ours", "oban"])
+    asked = parse(["soak", "--minutes", "0.5"])
+    assert (asked.minutes, asked.nodes, asked.rate) == (0.5, 3, 200)
     asked = parse(["crash"])
     assert (asked.rounds, asked.seed, asked.durability, asked.keep) == (20, None, "full", None)
 

@@ -19,6 +19,7 @@ from ._errors import (
 from ._explain import Explanation
 from ._groups import Group
 from ._handles import Job
+from ._limits import Limit
 from ._queries import JobQuery, Queue, QueueInfo
 from ._records import JobStatus, RunError, RunStatus
 from ._registry import Registry
@@ -71,6 +72,7 @@ __all__ = [
     "JobQuery",
     "JobSpec",
     "JobStatus",
+    "Limit",
     "Manual",
     "Misfire",
     "Monthly",

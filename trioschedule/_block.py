@@ -92,8 +92,9 @@ class Block(Generic[S]):
     async def _reconcile(self, found: Found, declared: list[JobSpec]) -> None:
         """As one node of many: now what can be had, and the rest when other nodes have done with it."""
         actor = self._actor
-        if not await reconcile_with_others(actor, declared, found.declared_ids):
-            again = partial(keep_reconciling, actor, declared, found.declared_ids, found.opened.lease / BEATS)
+        known = found.declared_ids(declared)
+        if not await reconcile_with_others(actor, declared, known):
+            again = partial(keep_reconciling, actor, declared, known, found.opened.lease / BEATS)
             self._services.start_soon(actor.run_shielded, again, name="trioschedule declared jobs")
 
     async def _fail_to_open(self, actor: Actor, exc: BaseException | None) -> None:

@@ -71,6 +71,8 @@ class WallClock:
         self._os_time = os_time
         self.is_virtual: bool = is_virtual(self._clock)
         self.on_step: Callable[[int], object] | None = None
+        # A server says what the time is, and not the OS.
+        self._is_ruled = False
         if self.is_virtual:
             calendar = Calendar.of(self._clock, os_time)
             calendar.followers[self] = None
@@ -88,11 +90,25 @@ class WallClock:
 
     def check(self) -> int:
         """Compare with the OS clock and follow it; by how much it was set, 0 if it only drifted."""
-        if self.is_virtual:
+        if self.is_virtual or self._is_ruled:
             return 0
         difference = round(self._os_time() * US) - self.now()
         self._offset += difference
         return difference if abs(difference) >= STEP_US else 0
+
+    def correct(self, at: int, earliest: float, latest: float) -> int:
+        """Follow a server's clock, which showed ``at`` at a time of Trio's clock between two; by how much (µs).
+
+        A virtual clock follows nobody. Nothing is changed that the server may have meant as well: so a slow answer
+        moves nothing, and time does not tremble.
+        """
+        if self.is_virtual:
+            return 0
+        self._is_ruled = True
+        lowest, highest = at - round(latest * US), at - round(earliest * US)
+        difference = min(max(self._offset, lowest), highest) - self._offset
+        self._offset += difference
+        return difference
 
     def follow(self, delta: int) -> None:
         """The calendar was set."""

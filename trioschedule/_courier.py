@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 import attrs
@@ -20,11 +21,28 @@ import msgspec
 import trio
 
 from . import _errors as errors, _steering as steering, commands
-from ._dispatch import CancelRun, execute, rejected
+from ._dispatch import execute, rejected, schedule
+from ._errors import JobNotFoundError
+from ._intake import HeldElsewhereError
+from ._letters import (
+    NAMES,
+    OF_NODES,
+    ORDERS,
+    Command,
+    Given,
+    Letter,
+    Order,
+    Reply,
+    decode,
+    encode,
+    error_of,
+    options_of,
+)
 from ._mail import StoredRequest
 from ._needs import Hold, Steered
-from ._records import LIVE, JobRecord, RunRecord
+from ._records import LIVE, JobRecord, RunRecord, Selection
 from ._runner import run_of
+from ._spec import JobSpec
 from ._updating import decoded_changes, encoded_changes
 from ._util import problem
 from .stores import Message, Wants
@@ -33,59 +51,20 @@ if TYPE_CHECKING:
     from ._actor import Actor
     from ._nodes import SharedJournal
 
-Command = commands.Command | CancelRun
-
 # So long (seconds) a reply is waited for before it is looked who holds the jobs now.
 LOOK_EVERY: Final = 1.0
+# After so long it is said again: the order, or its reply, may have been lost with an exchange.
+SAY_AGAIN: Final = 5.0
+# So many replies are remembered.
+_MOST_GIVEN: Final = 1_000
 _RUNS_LOOKED_AT: Final = 100
 
-# What one node can tell another to do.
-_ORDERS: Final[dict[str, type[Any]]] = {
-    "cancel": commands.Cancel,
-    "cancel run": CancelRun,
-    "pause": commands.Pause,
-    "resume": commands.Resume,
-    "retry": commands.Retry,
-    "delete": commands.Delete,
-    "run now": commands.RunNow,
-    "update": commands.Update,
-}
-_NAMES: Final = {kind: name for name, kind in _ORDERS.items()}
 # Those that refuse a job which is not there.
 _STRICT: Final = (commands.Pause, commands.Resume, commands.RunNow, commands.Update)
+# Those that a node refuses which is about to end.
+_STARTING: Final = ("retry", "run now")
 
 logger = logging.getLogger("trioschedule")
-
-
-class _Order(msgspec.Struct, tag="order", omit_defaults=True, forbid_unknown_fields=True):
-    """Do this to jobs that you hold."""
-
-    ref: str
-    do: str
-    ids: list[int]
-    options: dict[str, Any] = {}
-
-
-class _Reply(msgspec.Struct, tag="reply", omit_defaults=True, forbid_unknown_fields=True):
-    """What an order came to: how much it changed, the runs (job, run) that follow from it, what was not held."""
-
-    ref: str
-    changed: int = 0
-    runs: list[tuple[int, int]] = []
-    left: list[int] = []
-    refused: str | None = None
-    why: str = ""
-
-
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(_Order | _Reply).decode
-
-
-class _Asked(NamedTuple):
-    """Which node was given an order, and in which letter."""
-
-    node: str
-    ref: str
 
 
 @attrs.define
@@ -100,6 +79,12 @@ class _Outcome:
     started: list[RunRecord] = attrs.field(factory=list)
 
 
+class _GroupEnd(NamedTuple):
+    """The node died that had this group open: its jobs are cancelled, as by leaving its block."""
+
+    name: str
+
+
 @final
 class Courier:
     """Gives orders to other nodes, and obeys theirs."""
@@ -110,9 +95,15 @@ class Courier:
         # Commands that nobody waits for.
         self._outbox: deque[object] = deque()
         self._filled = trio.Event()
-        self._replies: dict[str, _Reply | None] = {}
+        self._letters: dict[str, Letter] = {}
         self._came = trio.Event()
+        # The replies that were given last, by the reference of the order: one that is said again is not obeyed again.
+        self._given: dict[str, Given] = {}
         journal.on_message = self.receive
+        journal.on_groups = self.end_groups
+        # Groups whose blocks are being left.
+        self.ending: set[str] = set()
+        journal.on_lost = self.take_back
 
     # --- giving orders ----------------------------------------------------------------------------------------------
 
@@ -125,11 +116,60 @@ class Courier:
             TrioscheduleError, TypeError, ValueError: it cannot be done.
         """
         actor = self._actor
-        if type(command) not in _NAMES:
+        if isinstance(command, OF_NODES):
+            return await self._change_queue(command)
+        if type(command) not in NAMES:
             result, runs = await actor.ask(execute, actor.ledger, command, run_of(actor))
             await actor.all_over(runs)
             return result
         return await self._result(command, await self._begin(command))
+
+    async def _change_queue(self, command: commands.PauseQueue | commands.ResumeQueue | commands.ScaleQueue) -> bool:
+        """Change a queue for all nodes, or on one of them.
+
+        Raises:
+            StoreError: that node does not answer.
+        """
+        actor, journal, node = self._actor, self._journal, command.node
+        if node is None or node == journal.node:
+            return bool((await actor.ask(execute, actor.ledger, command, run_of(actor), about=command))[0])
+        order = Order(uuid.uuid4().hex, NAMES[type(command)], [], attrs.asdict(command))
+        letter = self._letters[order.ref] = Letter(order.ref, node, encode(order).decode(), trio.current_time())
+        try:
+            with trio.move_on_after(journal.patience_with_nodes):
+                while letter.reply is None:
+                    journal.send(node, letter.body)
+                    with trio.move_on_after(SAY_AGAIN):
+                        while letter.reply is None:
+                            await self._came.wait()
+        finally:
+            del self._letters[order.ref]
+        if letter.reply is None:
+            raise errors.StoreError(f"node: {node!r} does not answer; is there such a node, and does it live?")
+        if letter.reply.refused is not None:
+            raise error_of(letter.reply)
+        return letter.reply.changed > 0
+
+    async def schedule(
+        self, specs: Sequence[JobSpec], context: contextvars.Context | None
+    ) -> tuple[list[JobRecord], list[RunRecord]]:
+        """Schedule jobs; what they replace on other nodes is over before they are there.
+
+        Checkpoints. Cancelled, what they were to replace may be cancelled all the same.
+
+        Raises:
+            TrioscheduleError, TypeError, ValueError: they cannot be.
+        """
+        actor = self._actor
+        while True:
+            try:
+                return await actor.ask(schedule, actor.ledger, specs, context, run_of(actor), about=specs)
+            except HeldElsewhereError as error:
+                away = error
+            if away.replaced:
+                await self.carry_out(commands.Cancel(tuple([job.id for job in away.replaced])))
+            for job in away.jobs:
+                await actor.job_over(job)
 
     def send_off(self, command: object) -> None:
         """Carry out a command after all that were sent off before; nobody waits for it, and it for no cleanup."""
@@ -148,14 +188,43 @@ class Courier:
                 await self._filled.wait()
             command = self._outbox.popleft()
             try:
-                await self._begin(cast("Command", command))
+                if isinstance(command, _GroupEnd):
+                    await self._end_group(command.name)
+                else:
+                    await self._begin(cast("Command", command))
             except Exception as error:  # noqa: BLE001 - nobody waits for it
                 self._actor.submit(rejected, self._actor.ledger, command, error)
+
+    def end_groups(self, names: Sequence[str]) -> None:
+        """Of groups that this node is to leave those whose blocks are none of its own."""
+        for name in names:
+            if name not in self._actor.ledger.groups and name not in self.ending:
+                self.ending.add(name)
+                self.send_off(_GroupEnd(name))
+
+    async def _end_group(self, name: str) -> None:
+        ledger = self._actor.ledger
+
+        def leave(now: int) -> None:
+            if name not in ledger.groups:
+                ledger.tables.leave_group(name)
+
+        try:
+            await self._begin(commands.Cancel(Selection(group=name)))
+            await self._actor.ask(leave)
+        finally:
+            self.ending.discard(name)
 
     async def _begin(self, command: Command) -> _Outcome:
         """Carry out a command wherever its jobs are, but for the cleanups that follow from it."""
         actor, ledger = self._actor, self._actor.ledger
-        if type(command) not in _NAMES:
+        if isinstance(command, commands.Schedule):
+            await self.schedule([command.spec], None)
+            return _Outcome()
+        if isinstance(command, OF_NODES):
+            await self._change_queue(command)
+            return _Outcome()
+        if type(command) not in NAMES:
             await actor.ask(execute, ledger, command, run_of(actor), about=command)
             return _Outcome()
         target: Any = getattr(command, "target", None)
@@ -168,31 +237,40 @@ class Courier:
         return outcome
 
     async def _carry_out(self, command: Command, ids: Sequence[int], outcome: _Outcome) -> None:
-        asked: dict[int, _Asked] = {}
-        open_ids = list(ids)
+        asked: dict[int, Letter] = {}
+        letters: list[Letter] = []
+        open_ids, rounds = list(ids), 0
         try:
             while open_ids:
-                elsewhere, changes = await self._here(command, open_ids, outcome)
-                self._order(command, elsewhere, changes, asked)
-                open_ids = await self._replied(list(elsewhere), asked, outcome)
+                elsewhere, changes = await self._here(command, open_ids, asked, outcome)
+                letters += self._order(command, elsewhere, changes, asked)
+                open_ids = await self._replied(asked, outcome)
+                if open_ids and not asked:  # they go from hand to hand, or their node is about to give them up
+                    await trio.sleep(min(0.05 * rounds, LOOK_EVERY))
+                    rounds += 1
         finally:
-            for one in asked.values():
-                self._replies.pop(one.ref, None)
+            for letter in letters:
+                self._letters.pop(letter.ref, None)
 
     async def _here(
-        self, command: Command, ids: Sequence[int], outcome: _Outcome
+        self, command: Command, ids: Sequence[int], asked: Mapping[int, Letter], outcome: _Outcome
     ) -> tuple[Mapping[int, str], Mapping[int, Any]]:
         """Do what can be done here; which of the jobs other nodes hold, and what an update is to change in them."""
         actor, tables = self._actor, self._journal.tables
         origin = run_of(actor)
 
         def step(now: int) -> tuple[Any, Sequence[RunRecord], dict[int, str], dict[int, Any]]:
-            elsewhere = {job_id: tables.elsewhere[job_id] for job_id in ids if job_id in tables.elsewhere}
+            # A reply may have come with the job itself: then that was it.
+            open_ids = [job_id for job_id in ids if job_id not in asked or asked[job_id].reply is None]
+            elsewhere = {job_id: tables.elsewhere[job_id] for job_id in open_ids if job_id in tables.elsewhere}
             changes = {}
             if isinstance(command, commands.Update):  # checked here, so that all or none is changed
                 far = [job for job_id in elsewhere if (job := tables.job(job_id)) is not None]
                 changes = {job.id: encoded_changes(actor.ledger, job, command.changes, now) for job in far}
-            held = [job_id for job_id in ids if tables.holds(job_id)]
+            held = [job_id for job_id in open_ids if tables.holds(job_id)]
+            gone = [job_id for job_id in open_ids if tables.job(job_id) is None]
+            if gone == list(ids) and isinstance(command, _STRICT) and not _is_choice(command.target):
+                raise JobNotFoundError(f"job {gone[0]} was deleted, or is older than the retention")
             result, runs = self._execute(command, held, origin, now)
             return result, runs, elsewhere, changes
 
@@ -209,41 +287,52 @@ class Courier:
         return execute(self._actor.ledger, attrs.evolve(cast("Any", command), target=tuple(ids)), origin, now)
 
     def _order(
-        self, command: Command, elsewhere: Mapping[int, str], changes: Mapping[int, Any], asked: dict[int, _Asked]
-    ) -> None:
-        """Tell each node what to do, unless it was told already."""
+        self, command: Command, elsewhere: Mapping[int, str], changes: Mapping[int, Any], asked: dict[int, Letter]
+    ) -> list[Letter]:
+        """Tell each node what to do, unless it was told already; gives what was written, and to be forgotten."""
+        for job_id in [job_id for job_id, letter in asked.items() if letter.reply is None]:
+            if elsewhere.get(job_id) != asked[job_id].node:
+                del asked[job_id]  # it is not there any more; what is not said to another was done here
+        written: list[Letter] = []
+        now = trio.current_time()
+        for letter in set(asked.values()):
+            if letter.reply is None and now - letter.sent_at >= SAY_AGAIN:
+                letter.sent_at = now
+                self._journal.send(letter.node, letter.body)
         orders: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for job_id, node in elsewhere.items():
-            if job_id not in asked or asked[job_id].node != node:
+            if job_id not in asked:
                 orders[node, job_id if changes else 0].append(job_id)  # what changes is each job's own
         for (node, job_id), ids in orders.items():
-            options = {"changes": changes[job_id]} if changes else _options(command)
-            order = _Order(uuid.uuid4().hex, _NAMES[type(command)], ids, options)
-            self._replies[order.ref] = None
-            asked.update((one, _Asked(node, order.ref)) for one in ids)
-            self._journal.send(node, _encode(order).decode())
+            options = {"changes": changes[job_id]} if changes else options_of(command)
+            order = Order(uuid.uuid4().hex, NAMES[type(command)], ids, options)
+            letter = Letter(order.ref, node, encode(order).decode(), now)
+            self._letters[letter.ref] = letter
+            written.append(letter)
+            asked.update((one, letter) for one in ids)
+            self._journal.send(node, letter.body)
+        return written
 
-    async def _replied(self, ids: Sequence[int], asked: dict[int, _Asked], outcome: _Outcome) -> list[int]:
+    async def _replied(self, asked: dict[int, Letter], outcome: _Outcome) -> list[int]:
         """Wait for replies, for a while; which jobs are still open."""
-        refs = {asked[job_id].ref for job_id in ids}
+        letters = set(asked.values())
         with trio.move_on_after(LOOK_EVERY):
-            while any(self._replies[ref] is None for ref in refs):
+            while any(letter.reply is None for letter in letters):
                 await self._came.wait()
         still_open = []
-        for ref in refs:
-            reply = self._replies[ref]
-            theirs = [job_id for job_id in ids if job_id in asked and asked[job_id].ref == ref]
+        for letter in letters:
+            theirs = [job_id for job_id, one in asked.items() if one is letter]
+            reply = letter.reply
             if reply is None:
                 still_open += theirs
                 continue
             if reply.refused is not None:
-                raise _error(reply)
+                raise error_of(reply)
             outcome.changed += reply.changed
             outcome.far += reply.runs
-            still_open += reply.left
+            still_open += [job_id for job_id in reply.left if job_id in theirs]
             for job_id in theirs:
                 del asked[job_id]
-            del self._replies[ref]
         return still_open
 
     async def _result(self, command: Command, outcome: _Outcome) -> Any:
@@ -278,48 +367,83 @@ class Courier:
     def receive(self, message: Message) -> None:
         """Take what another node says: an order is carried out at once."""
         try:
-            said = _decode(message.body)
+            said = decode(message.body)
         except (msgspec.DecodeError, RecursionError) as error:
             logger.warning("a message from %s cannot be read: %s", message.sender, problem(error))
             return
-        if isinstance(said, _Reply):
-            if said.ref in self._replies:
-                self._replies[said.ref] = said
+        if isinstance(said, Reply):
+            letter = self._letters.get(said.ref)
+            if letter is not None and letter.reply is None:
+                letter.reply = said
                 self._came.set()
                 self._came = trio.Event()
             return
-        self._journal.send(message.sender, _encode(self._obey(said)).decode())
+        given = self._given.get(said.ref)
+        if given is None:
+            reply = self._obey(said)
+            about = frozenset(() if reply.refused is not None else said.ids).difference(reply.left)
+            given = Given(message.sender, reply, about, self._journal.generation)
+            self._given[said.ref] = given
+            if len(self._given) > _MOST_GIVEN:
+                del self._given[next(iter(self._given))]
+        self._reply(given)
 
-    def _obey(self, order: _Order) -> _Reply:
+    def _reply(self, given: Given) -> None:
+        self._journal.send(given.to, encode(given.reply).decode(), about=given.job_ids)
+
+    def take_back(self, job_ids: Collection[int]) -> None:
+        """What was done to these is not in the store, and will not be: say so to those who were told otherwise."""
+        for ref, given in list(self._given.items()):
+            lost = given.job_ids.intersection(job_ids)
+            if not lost or given.generation <= self._journal.committed:
+                continue
+            reply = msgspec.structs.replace(
+                given.reply,
+                changed=min(given.reply.changed, len(given.job_ids) - len(lost)),
+                runs=[(job_id, run_id) for job_id, run_id in given.reply.runs if job_id not in lost],
+                left=[*given.reply.left, *sorted(lost)],
+            )
+            self._given[ref] = given._replace(reply=reply, job_ids=given.job_ids - lost)
+            self._reply(self._given[ref])
+
+    def _obey(self, order: Order) -> Reply:
         tables = self._journal.tables
         held = [job_id for job_id in order.ids if tables.holds(job_id)]
         left = [job_id for job_id in order.ids if not tables.holds(job_id)]
+        if self._actor.ledger.closed and order.do in _STARTING:
+            return Reply(order.ref, left=order.ids)  # soon somebody else can do that
         try:
+            if ORDERS.get(order.do) in OF_NODES:
+                changed, _ = self._actor.submit(
+                    execute, self._actor.ledger, ORDERS[order.do](**order.options), None
+                ).unwrap()
+                return Reply(order.ref, int(changed))
             command = self._command(order, held)
             result, runs = self._actor.submit(self._execute_order, command, held).unwrap()
         except Exception as error:  # noqa: BLE001 - it is told to whoever gave the order
-            return _Reply(order.ref, refused=type(error).__name__, why=str(error)[:2000])
+            return Reply(order.ref, refused=type(error).__name__, why=str(error)[:2000])
         outcome = _Outcome()
         _add(outcome, result)
         runs = [*runs, *outcome.started]
         far = [(run.job.id, run.id) for run in runs if run.status in LIVE or order.do == "run now"]
-        return _Reply(order.ref, outcome.changed, far, left)
+        return Reply(order.ref, outcome.changed, far, left)
 
-    def _command(self, order: _Order, held: Sequence[int]) -> Command:
+    def _command(self, order: Order, held: Sequence[int]) -> Command:
         options = order.options
         if order.do == "update":
             tables = self._journal.tables
             jobs = [job for job_id in held if (job := tables.job(job_id)) is not None]
             options = {"changes": decoded_changes(tables.rows, options.get("changes")) if jobs else {}}
-        return _ORDERS[order.do](tuple(held), **options)  # type: ignore[no-any-return]
+        return ORDERS[order.do](tuple(held), **options)  # type: ignore[no-any-return]
 
     def _execute_order(self, command: Command, ids: Sequence[int], now: int) -> tuple[Any, Sequence[RunRecord]]:
         return self._execute(command, ids, None, now)
 
 
-def _options(command: Command) -> dict[str, Any]:
-    fields = attrs.asdict(cast("Any", command), recurse=False)
-    return {name: value for name, value in fields.items() if name != "target" and value is not None}
+def _is_choice(target: Any) -> bool:
+    """Whether a target means what there is, and nothing by itself."""
+    selection = getattr(target, "_selection", target)
+    return isinstance(selection, Selection) and selection.targets is None
 
 
 def _add(outcome: _Outcome, result: Any) -> None:
@@ -328,10 +452,3 @@ def _add(outcome: _Outcome, result: Any) -> None:
         outcome.changed += sum(isinstance(one, JobRecord) for one in result)
     else:
         outcome.changed += int(result)
-
-
-def _error(reply: _Reply) -> Exception:
-    """What another node has raised, if it is one of those that callers expect."""
-    known: dict[str, type[Exception]] = {"ValueError": ValueError, "TypeError": TypeError}
-    kind = known.get(reply.refused or "") or getattr(errors, reply.refused or "", errors.StoreError)
-    return kind(reply.why) if isinstance(kind, type) and issubclass(kind, Exception) else errors.StoreError(reply.why)

@@ -69,12 +69,12 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
             return steering.retry(ledger, steering.resolve(ledger, target), now), ()
         case commands.Delete(target):
             return _each(ledger, target, lambda job: steering.delete(ledger, job, now), strict=False)
-        case commands.PauseQueue(queue):
-            return steering.change_queue(ledger, queue, now, paused=True), ()
-        case commands.ResumeQueue(queue):
-            return steering.change_queue(ledger, queue, now, paused=False), ()
-        case commands.ScaleQueue(queue, limit):
-            return steering.change_queue(ledger, queue, now, limit=limit), ()
+        case commands.PauseQueue(queue, node=node):
+            return steering.change_queue(ledger, queue, now, paused=True, node=node), ()
+        case commands.ResumeQueue(queue, node=node):
+            return steering.change_queue(ledger, queue, now, paused=False, node=node), ()
+        case commands.ScaleQueue(queue, limit, node=node):
+            return steering.change_queue(ledger, queue, now, limit=limit, node=node), ()
     raise TypeError(f"not a command: {safe_repr(command)}; see trioschedule.commands")
 
 

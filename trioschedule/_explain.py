@@ -130,7 +130,7 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int) -> tu
     queue, group, tables = run.options.queue, run.options.group, ledger.tables
     limit = ledger.limit_of(queue)
     if limit == 0:
-        paused = queue in ledger.queues and ledger.queues[queue].paused
+        paused = queue in ledger.queues and ledger.queues[queue].is_paused
         return (
             "queue_paused",
             f"run {run.id} waits: queue {queue!r} is {'paused' if paused else 'not served here'}",

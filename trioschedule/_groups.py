@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, Unpack, final, overload
 
@@ -12,12 +12,13 @@ import trio
 from . import _steering as steering
 from ._actor import Actor
 from ._dispatch import schedule
+from ._enlisting import enlist
 from ._errors import SchedulerClosedError, StoreError
 from ._failures import Block
 from ._handles import Job, Running, check_kept, job_handle
 from ._intake import storable
 from ._queries import JobQuery
-from ._records import GroupRules, RunRecord, Selection
+from ._records import GroupRules, JobRecord, RunRecord, Selection
 from ._registry import Registry
 from ._runner import run_of
 from ._spec import DEFAULTS, JobOptions, JobSpec
@@ -46,6 +47,7 @@ class Schedules:
         fn: Callable[[*Ts], Awaitable[T]],
         /,
         *args: *Ts,
+        connection: object = None,
         **options: Unpack[JobOptions],
     ) -> Job[T]: ...
 
@@ -56,12 +58,13 @@ class Schedules:
         fn: Callable[[*Ts], T],
         /,
         *args: *Ts,
+        connection: object = None,
         **options: Unpack[JobOptions],
     ) -> Job[T]: ...
 
     # mypy cannot match an unpacked TypedDict with any other keyword arguments, though these accept everything.
     async def schedule(  # type: ignore[misc]
-        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, **options: Any
+        self, trigger: Trigger, fn: Callable[..., Any], /, *args: Any, connection: object = None, **options: Any
     ) -> Job[Any]:
         """Schedule a job: call ``fn(*args)`` whenever the trigger says.
 
@@ -72,6 +75,9 @@ class Schedules:
             trigger: when.
             fn: an async function; a plain one runs in a worker thread. Keyword arguments by `functools.partial`.
             args: its positional arguments.
+            connection: on PostgreSQL a `psycopg.Connection` to the same database: the job is part of its transaction,
+                and there if that commits. It is used in a worker thread until this returns, and neither committed nor
+                closed. Such a job has no name and no unique key; before the commit its handle knows nothing.
             options: see `JobOptions` and the reference.
 
         Raises:
@@ -83,17 +89,21 @@ class Schedules:
         actor = self._actor
         spec = self._spec(trigger, fn, args, options)
         specs = (spec,)
-        records, runs = await actor.ask(
-            schedule, actor.ledger, specs, contextvars.copy_context(), run_of(actor), about=specs
-        )
+        if connection is not None:
+            return job_handle(actor, (await self._enlist(connection, specs))[0])
+        records, runs = await _accept(actor, specs)
         if actor.journal is not None:
             check_kept(records)
         if runs:
             await actor.all_over(runs)
         return job_handle(actor, records[0])
 
-    async def schedule_many(self, specs: Iterable[JobSpec]) -> list[Job[Any]]:
+    async def schedule_many(self, specs: Iterable[JobSpec], *, connection: object = None) -> list[Job[Any]]:
         """Schedule many jobs in one batch: all or none.
+
+        Args:
+            specs: one for each job.
+            connection: as `schedule`: on PostgreSQL they are part of its transaction.
 
         Raises:
             TypeError: as `schedule`.
@@ -109,12 +119,17 @@ class Schedules:
         actor = self._actor
         if self._registry is not None or self._group_name() is not None:
             checked = [self._adopt(spec) for spec in checked]
-        records, runs = await actor.ask(
-            schedule, actor.ledger, checked, contextvars.copy_context(), run_of(actor), about=checked
-        )
+        if connection is not None:
+            return [job_handle(actor, record) for record in await self._enlist(connection, checked)]
+        records, runs = await _accept(actor, checked)
         check_kept(records)
         await actor.all_over(runs)
         return [job_handle(actor, record) for record in records]
+
+    async def _enlist(self, connection: object, specs: Sequence[JobSpec]) -> list[JobRecord]:
+        if self._group_name() is not None:
+            raise ValueError("connection: a job of a group's block ends with that, and not with a transaction of yours")
+        return await enlist(self._actor, connection, specs)
 
     def _spec(
         self, trigger: Trigger, fn: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]
@@ -129,6 +144,14 @@ class Schedules:
             raise ValueError(f"group: this is group {group!r}; its jobs cannot be in {spec.options.group!r}")
         spec = spec.under(DEFAULTS if self._registry is None else self._registry.options_of(spec.fn), group)
         return storable(self._actor.ledger.rows, spec)
+
+
+async def _accept(actor: Actor, specs: Sequence[JobSpec]) -> tuple[list[JobRecord], list[RunRecord]]:
+    """Schedule these; gives them, and the runs whose cleanup is to be waited for."""
+    context = contextvars.copy_context()
+    if actor.courier is not None:
+        return await actor.courier.schedule(specs, context)
+    return await actor.ask(schedule, actor.ledger, specs, context, run_of(actor), about=specs)
 
 
 @final
@@ -194,7 +217,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             for job in ledger.tables.members(self.name):
                 job.is_left = True
                 ledger.tables.touch(job)
-            others = await self._cancel_all()
+            others = await self._end()
             failures: list[BaseException] = [*self._block.failures, *others]
         try:
             absorbed = bool(self._scope.__exit__(exc_type, exc, tb))
@@ -207,6 +230,17 @@ class Group(Schedules, metaclass=NoPublicConstructor):
                 failures.insert(0, exc)
             raise BaseExceptionGroup(f"jobs of group {self.name!r} failed", failures) from None
         return absorbed
+
+    async def _end(self) -> list[Exception]:
+        """As `_cancel_all`; meanwhile nobody else here leaves the block, as for a node that has died."""
+        courier = self._actor.courier
+        if courier is None:
+            return await self._cancel_all()
+        courier.ending.add(self.name)
+        try:
+            return await self._cancel_all()
+        finally:
+            courier.ending.discard(self.name)
 
     async def _cancel_all(self) -> list[Exception]:
         """Cancel its jobs and wait for their cleanup; what went wrong with that."""

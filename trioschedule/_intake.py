@@ -5,19 +5,30 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from typing import final
 
 from . import events
 from ._errors import DuplicateJobError, SchedulerClosedError
 from ._identity import definition_differences, unique_key
 from ._ledger import Ledger
 from ._plan import first_slot, wake_time
-from ._records import JobRecord
+from ._records import JobRecord, Stored
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
 from .stores._kept import Storing
 from .triggers import Manual, Trigger, bind
 
 logger = logging.getLogger("trioschedule")
+
+
+@final
+class HeldElsewhereError(DuplicateJobError):
+    """Jobs that others are to replace, or to follow, are held by other nodes."""
+
+    def __init__(self, jobs: Sequence[JobRecord], replaced: Sequence[JobRecord]) -> None:
+        super().__init__(f"job {jobs[0].label!r} is at work on another node; try again when it is over")
+        self.jobs: Sequence[JobRecord] = jobs
+        self.replaced: Sequence[JobRecord] = replaced
 
 
 def accept_jobs(
@@ -53,6 +64,8 @@ def accept_jobs(
                 keys[record.id] = key
         records.append(record)
         fresh.append(record)
+    if ledger.tables.is_shared:
+        _check_held(ledger, fresh, replaced)
     add_job = ledger.tables.add_job
     for record in fresh:
         add_job(record, keys.get(record.id) if keys else None)
@@ -61,6 +74,17 @@ def accept_jobs(
         for record in fresh:
             ledger.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
     return records, replaced
+
+
+def _check_held(ledger: Ledger, fresh: Sequence[JobRecord], replaced: Sequence[JobRecord]) -> None:
+    """Refuse to touch what other nodes hold.
+
+    Raises:
+        HeldElsewhereError: it has to be over first.
+    """
+    away = [rival for record in fresh for rival in record.follows if not ledger.tables.holds(rival.id)]
+    if away:
+        raise HeldElsewhereError(away, [job for job in away if job in replaced])
 
 
 def prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Context | None) -> JobRecord:
@@ -77,8 +101,9 @@ def prepare(ledger: Ledger, spec: JobSpec, now: int, context: contextvars.Contex
         job_id, spec.name, spec.fn, spec.args, spec.kwargs, trigger, options, context, now, now, due, wake_at
     )
     if ledger.rows is not None:
-        # After a restart nobody would know the context any more.
-        record.context, record.stored = None, spec.stored
+        # After a restart nobody would know the context any more. What is kept of it is its own: a request may be made
+        # anew, of the same spec, when another node was quicker.
+        record.context, record.stored = None, Stored(spec.stored.function, spec.stored.args, spec.stored.declared)
         ledger.rows.define(record)
     return record
 

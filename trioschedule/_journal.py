@@ -25,7 +25,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 from . import events
 from ._clock import WallClock
 from ._errors import SchedulerClosedError, StoreError
-from ._mail import Steps, StoredRequest
+from ._mail import Load, Steps, StoredRequest
 from ._needs import Needs, joined
 from ._recovery import stop_broken
 from ._spec import Retention
@@ -68,7 +68,7 @@ class Journal:
         self.tables: KeptTables = tables
         self.is_down: bool = False
         self.broken: StoreError | None = None
-        self._store = store
+        self.store: Any = store
         self._clock = clock
         self._keep_us = round(retention.age * US)
         self._keep = retention.count
@@ -244,9 +244,9 @@ class Journal:
 
     def _check(self) -> None:
         if self.broken is not None:
-            raise StoreError(f"{self._store}: {self.broken}") from self.broken
+            raise StoreError(f"{self.store}: {self.broken}") from self.broken
         if self._closed:
-            raise SchedulerClosedError(f"the block that opened {self._store} has been left; open it again")
+            raise SchedulerClosedError(f"the block that opened {self.store} has been left; open it again")
 
     # --- the task ---------------------------------------------------------------------------------------------------
 
@@ -305,7 +305,11 @@ class Journal:
 
     def _is_owed(self) -> bool:
         """Whether somebody waits for an exchange, be it for one that has nothing to write any more."""
-        return bool(self.tables.is_dirty or self._held or self._waiting or self._parked)
+        return self._is_unwritten() or bool(self._waiting or self._parked)
+
+    def _is_unwritten(self) -> bool:
+        """Whether something is to be written, or may be told only then."""
+        return bool(self.tables.is_dirty or self._held)
 
     async def _exchange(self) -> bool:
         """One exchange; whether the next one may follow at once."""
@@ -314,29 +318,39 @@ class Journal:
         self._next_prune = min(self._next_prune, now + PRUNE_EVERY_US)  # the clock may have been set back
         if now >= self._next_prune and not self._closing:
             prune = Prune(now - self._keep_us, now, self._keep, PRUNE_MOST)
+        load = self._load(prune)
+        asking = list(self._waiting)
+        due = None if self._closing else self.tables.fetch(now)
+        self._fetching = due is not None
+        asked = joined([*self._own_wants(due), *(request.needs.wants() for request in asking)], due)
+        wants = asked._replace(now=now)
+        with self._flight():
+            try:
+                answer = await self.store.exchange(load.changes, wants)
+            except StoreError as error:
+                self._unload(load, error)
+                self._fetching = False
+                return self._failed(error, load.changes)
+            if load.changes.prune is not None:
+                more = len(answer.pruned) >= PRUNE_MOST
+                self._next_prune = now if more else now + PRUNE_EVERY_US
+            counted = dict(zip(wants.counts, answer.counted, strict=True))
+            self._take_in(answer, counted, load, asking, is_fetched=due is not None)
+        return True
+
+    def _load(self, prune: Prune | None) -> Load:
+        """What is written in the exchange that begins."""
         changes = self.tables.take(prune)
         held, self._held = self._held, []
         if self.tables.unwritable:
             self._refuse(self.tables.unwritable, "it cannot be written down")
-        asking = list(self._waiting)
-        due = None if self._closing else self.tables.fetch(now)
-        self._fetching = due is not None
         mine, self._generation = self._generation, self._generation + 1
-        wants = joined([*self._own_wants(due), *(request.needs.wants() for request in asking)], due)
-        with self._flight():
-            try:
-                answer = await self._store.exchange(changes, wants)
-            except StoreError as error:
-                self.tables.give_back(changes)
-                self._held = held + self._held
-                self._fetching = False
-                return self._failed(error, changes)
-            if prune is not None:
-                more = len(answer.pruned) >= PRUNE_MOST
-                self._next_prune = now if more else now + PRUNE_EVERY_US
-            counted = dict(zip(wants.counts, answer.counted, strict=True))
-            self._take_in(answer, counted, held, asking, is_fetched=due is not None, generation=mine)
-        return True
+        return Load(changes, held, mine)
+
+    def _unload(self, load: Load, error: StoreError) -> None:
+        """It was not written: it is for the next exchange."""
+        self.tables.give_back(load.changes)
+        self._held = load.held + self._held
 
     def _own_wants(self, due: Due | Claim | None) -> Iterable[Wants]:
         """What this scheduler itself wants to know, besides what is due, in the exchange that begins."""
@@ -365,19 +379,18 @@ class Journal:
         self,
         answer: Answer,
         counted: Mapping[Query, Sequence[int]],
-        held: list[tuple[Effect, Any]],
+        load: Load,
         asking: list[StoredRequest[Any]],
         *,
         is_fetched: bool,
-        generation: int,
     ) -> None:
         """What was written is durable: tell of it. What was asked for is here: go on with it."""
         if self.is_down:
             self.is_down = False
             self._set_patience()
-            logger.info("%s is back", self._store)
-        self._steps.perform(self._granted(answer, held))
-        self._committed = generation
+            logger.info("%s is back", self.store)
+        self._steps.perform(self._granted(answer, load.held))
+        self._committed = load.generation
         tables = self.tables
         self._fetching = self._fetching and not is_fetched
         self._arrived(tables.take_in(answer, is_fetched=is_fetched), answer)
@@ -402,12 +415,12 @@ class Journal:
         """An exchange has failed, and nothing was written; whether the next one may follow at once."""
         self._trouble = str(error)
         if error.rows and (jobs := self.tables.refusable(error.rows, changes)) is not None:
-            logger.error("%s refused jobs %s, which are given up: %s", self._store, error.rows, error)
+            logger.error("%s refused jobs %s, which are given up: %s", self.store, error.rows, error)
             self._refuse(jobs, f"the store refused it: {error}")
             return True
         if error.temporary:
             if not self.is_down:
-                logger.warning("%s: %s; nothing new starts until it is back", self._store, error)
+                logger.warning("%s: %s; nothing new starts until it is back", self.store, error)
             self.is_down = True
             self._set_patience()
             self._steps.tell(events.StoreFailed(at_us=self._clock.now(), error=str(error)))
@@ -426,13 +439,13 @@ class Journal:
     def _break(self, error: Exception | None) -> None:
         """Nothing can be written any more: the block ends, and nobody waits in vain."""
         if isinstance(error, StoreError):
-            logger.error("%s is broken: %s", self._store, error)
+            logger.error("%s is broken: %s", self.store, error)
             self.broken = error
         else:
             why = "its exchange was interrupted" if error is None else f"a fault in it: {problem(error)}"
-            self.broken = StoreError(f"{self._store} is broken; {why}")
+            self.broken = StoreError(f"{self.store} is broken; {why}")
             self.broken.__cause__ = error
-            logger.error("%s is broken", self._store, exc_info=error)
+            logger.error("%s is broken", self.store, exc_info=error)
         self._steps.give_up(error)
         self._tell_progress()
 
@@ -475,12 +488,12 @@ class Journal:
         self._work.set()
         while self._in_flight:  # a store that is slow is left as soon as it has answered
             await self._progress.wait()
-        if self.broken is None and (self.tables.is_dirty or self._held):
-            self.broken = StoreError(f"{self._store}: it is down, and what happened last could not be written")
+        if self.broken is None and self._is_unwritten():
+            self.broken = StoreError(f"{self.store}: it is down, and what happened last could not be written")
             problems.append(self.broken)
         self._drop()
         self._tell_progress()
         try:
-            await self._store.close()
+            await self.store.close()
         except Exception as exc:  # noqa: BLE001 - of a store that keeps no promise the block still ends
             problems.append(exc)

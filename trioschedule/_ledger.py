@@ -142,7 +142,7 @@ class Ledger:
         rules = self.queues.get(queue)
         if rules is None:
             return None
-        return 0 if rules.paused else rules.limit
+        return 0 if rules.paused or rules.paused_here else rules.limit_now
 
     def is_held(self, run: RunRecord) -> bool:
         """Whether a run waits, and cannot start before somebody lets it: its job or queue is paused, or not served."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, final
 
 from ._needs import Needs
-from .stores import Answer, Query
+from .stores import Answer, Changes, Query
 
 if TYPE_CHECKING:
     from . import events
@@ -72,6 +72,14 @@ class StoredRequest(Request[T]):
         return self.error is not None or hasattr(self, "value")
 
 
+class Load(NamedTuple):
+    """What one exchange writes, what may be told when it has, and the generation of steps that it is of."""
+
+    changes: Changes
+    held: list[tuple[Effect, Any]]
+    generation: int
+
+
 class Steps(Protocol):
     """The actor as the journal sees it."""
 
@@ -91,3 +99,5 @@ class Steps(Protocol):
     def wake_watchers(self) -> None: ...
 
     def wake_everybody(self) -> None: ...
+
+    def clock_has_moved(self) -> None: ...

@@ -51,18 +51,21 @@ class Needs:
 
     def __init__(self, tables: KeptTables) -> None:
         self._tables = tables
-        self._asked: set[tuple[int, Any]] = set()
+        self._asked: dict[tuple[int, Any], None] = {}
         self._new: list[tuple[int, Any]] = []
 
     def _want(self, kind: int, what: Any) -> None:
         if (kind, what) not in self._asked:
-            self._asked.add((kind, what))
+            self._asked[kind, what] = None
             self._new.append((kind, what))
 
     def look(self, about: Any) -> bool:
         """Find what is missing for a command, a target, or specs; whether there is something."""
         self._new.clear()
         self._look(about)
+        if self._new and self._tables.is_shared:
+            # What was only looked at is gone by the next answer, which tells anew who holds what.
+            self._new = list(self._asked)
         return bool(self._new)
 
     def _look(self, about: Any) -> None:
@@ -78,9 +81,7 @@ class Needs:
                     self._want(_COUNT, query)
             case Hold(job_ids):
                 for job_id in job_ids:
-                    if not self._tables.holds(job_id):
-                        self._want(_HOLD, job_id)
-                        self._want(_ID, job_id)  # to be looked at, if another node holds it
+                    self._hold(job_id)
             case Steered(hold, command):
                 self._look(hold)
                 held = [job_id for job_id in hold.job_ids if self._tables.holds(job_id)]
@@ -113,8 +114,24 @@ class Needs:
     def _spec(self, spec: JobSpec) -> None:
         if spec.name is not None:
             self._name(spec.name)
+        key = None
         if spec.options.unique is not None and spec.stored is not None:
-            self._holder(unique_key(spec.options.unique, spec))
+            key = unique_key(spec.options.unique, spec)
+            self._holder(key)
+        if self._tables.is_shared and spec.if_exists == "replace":
+            self._rivals(spec.name, key)
+
+    def _rivals(self, name: str | None, key: Any) -> None:
+        """What is to be replaced is to be held."""
+        if name is not None and (job := self._tables.find(name)) is not None and not job.is_over:
+            self._hold(job.id)
+        if key is not None and (job := self._tables.holder(key)) is not None:
+            self._hold(job.id)
+
+    def _hold(self, job_id: int) -> None:
+        if not self._tables.holds(job_id):
+            self._want(_HOLD, job_id)
+            self._want(_ID, job_id)  # to be looked at, if another node holds it
 
     def _name(self, name: str) -> None:
         if not self._tables.knows_live(name):
@@ -213,4 +230,5 @@ def joined(wants: Iterable[Wants], due: Due | Claim | None) -> Wants:
         holds=list({job_id: None for one in every for job_id in one.holds}),
         history=list(limits.items()),
         counts=list({query: None for one in every for query in one.counts}),
+        queues=any(one.queues for one in every),
     )

@@ -5,13 +5,16 @@
 3. What another node has taken meanwhile, a job or a name, is forgotten here, and the request is made anew on what is
    in the store then. Nobody was told of it, for nothing is told before it is durable.
 4. Who waits for a job that another node holds looks at it again and again.
+5. An exchange that has failed may have been carried out: what it was to write is given to the store again as it was,
+   until it is known. Steps that are made meanwhile are for the exchange after it.
+6. Times are those of the store's clock, if it has one: nodes need not agree on theirs.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -20,12 +23,12 @@ import trio
 from ._clock import WallClock
 from ._errors import DuplicateJobError, StoreError
 from ._journal import Journal
-from ._mail import Steps, StoredRequest
-from ._needs import Hold, Steered
+from ._mail import Load, Steps, StoredRequest
+from ._needs import Declared, Hold, Steered
 from ._records import ACTIVE, JobRecord, RunRecord
-from ._recovery import take_over
+from ._recovery import restore_queues, take_over
 from ._spec import Retention
-from .stores import Answer, Claim, Due, Message, Opened, SharedStore, Store, Wants
+from .stores import Answer, Claim, Due, JobRow, Message, Opened, Prune, SharedStore, Store, Wants
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ WATCH_EVERY: Final = 0.25
 _TRIES: Final = 10
 # Of those so many of the newest runs are looked at.
 _RUNS_WATCHED: Final = 20
+# And so many when one that is waited for is not among them.
+_RUNS_SEARCHED: Final = 100_000
 
 logger = logging.getLogger("trioschedule")
 
@@ -56,42 +61,73 @@ class SharedJournal(Journal):
     ) -> None:
         super().__init__(store, tables, clock, retention)
         self.node: str = opened.node or ""
+        self._ledger: Ledger
         self.on_message: Callable[[Message], object] = lambda message: None
+        self.on_lost: Callable[[Collection[int]], object] = lambda job_ids: None
         self._lease = opened.lease
-        self._began = self._renewed = self._claimed = trio.current_time()
-        # Jobs whose last changes here are not in the store, and will not be.
-        self._undone: set[int] = set()
-        self._asking = 0
+        self._began = self._renewed = self._claimed = self._queues_asked = trio.current_time()
+        # What is being asked, and of each the jobs whose changes by it are not in the store, and will not be.
+        self._asked: dict[StoredRequest[Any], set[int]] = {}
         self._watched: Counter[int] = Counter()
-        self._watched_at = -1.0
+        # Those that the exchange under way looks at, and those of which it, or the next one, looks at all runs.
+        self._looked_at: frozenset[int] = frozenset()
+        self._searched: set[int] = set()
         self._inbox: list[Message] = []
         self._is_called = False
+        self._is_leaving = False
+        # What may be in the store or not; and the jobs that are new in what was loaded last.
+        self._unsettled: Load | None = None
+        self._added: dict[int, JobRow] = {}
+        self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
+        # Whether something was lost since the exchange began: what is known of that is not true.
+        self._has_lost = False
 
     def serve(self, steps: Steps, ledger: Ledger) -> None:
         super().serve(steps, ledger)
+        self._ledger = ledger
         self.tables.rooms = lambda: rooms(ledger)
-        self.tables.limit_of = ledger.limit_of
+        self.tables.limit_of = lambda queue: 0 if ledger.closed else ledger.limit_of(queue)
+
+    def stepped(self, wake: int | None, now: int) -> int | None:
+        if self._ledger.closed and not self._is_leaving:
+            self._is_leaving = True
+            self.tables.loosen()  # nothing starts here any more; what is at work may take long to end
+        return super().stepped(wake, now)
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
     async def ask(self, request: StoredRequest[Any], *, stays: bool = False) -> None:
-        self._asking += 1
+        undone = self._asked[request] = set()
         try:
             for _ in range(_TRIES):
                 await super().ask(request, stays=stays)
-                undone = self._undone & _jobs_of(request)
-                if not undone:
+                if undone.isdisjoint(_jobs_of(request)):
                     return
-                self._undone -= undone
+                undone.clear()
                 request.reset()
         finally:
-            self._asking -= 1
+            del self._asked[request]
         raise DuplicateJobError("its name or unique key is taken by another job, which another node has just made")
 
-    def send(self, to: str, body: str) -> None:
-        """Let the next exchange take a message to another node."""
-        self.tables.send(Message(to, self.node, body))
+    def send(self, to: str, body: str, *, about: Collection[int] = ()) -> None:
+        """Let the next exchange take a message to another node: if it writes what it has to of the jobs it is about."""
+        self.tables.send(Message(to, self.node, body, tuple(about)))
         self._work.set()
+
+    @property
+    def patience_with_nodes(self) -> float:
+        """So long (seconds) it may take until another node has answered, or is known to be dead."""
+        return 2 * self._lease
+
+    @property
+    def generation(self) -> int:
+        """Of the exchange that writes what is changed now."""
+        return self._generation
+
+    @property
+    def committed(self) -> int:
+        """The generation that was written last."""
+        return self._committed
 
     @contextmanager
     def watching(self, job_id: int) -> Iterator[None]:
@@ -119,6 +155,9 @@ class SharedJournal(Journal):
     def _leisure(self) -> float:
         return WATCH_EVERY if self._elsewhere() else self._lease / BEATS
 
+    async def _back_off(self, delay: float) -> None:
+        await super()._back_off(min(delay, self._lease / BEATS))  # a lease is worth more than a quiet store
+
     def _rested(self) -> None:
         self._look_now_and_then()
 
@@ -136,44 +175,113 @@ class SharedJournal(Journal):
 
     def _own_wants(self, due: Due | Claim | None) -> Iterable[Wants]:
         self._began = trio.current_time()
-        self._is_called = False
+        asks_queues = self._is_called or self._began - self._queues_asked >= self._lease / BEATS
+        self._is_called = self._has_lost = False
+        if asks_queues:
+            self._queues_asked = self._began
         if isinstance(due, Claim):
             self._claimed = self._began
             self.tables.claimed(due)
         watched = self._elsewhere()
-        return [Wants(ids=watched, history=[(job_id, _RUNS_WATCHED) for job_id in watched])] if watched else []
+        self._looked_at = frozenset(watched)
+        limits = [(job_id, _RUNS_SEARCHED if job_id in self._searched else _RUNS_WATCHED) for job_id in watched]
+        return [Wants(ids=watched, history=limits, queues=asks_queues)] if watched or asks_queues else []
+
+    def _load(self, prune: Prune | None) -> Load:
+        if self._unsettled is not None:
+            return self._unsettled
+        load = super()._load(prune)
+        added = self._added = {row.id: row for row in load.changes.added}
+        batches = [_jobs_of(request) & added.keys() for request in self._asked if request.is_done] if added else []
+        together = [sorted(batch) for batch in batches if len(batch) > 1]
+        return load._replace(changes=load.changes._replace(together=together)) if together else load
+
+    def _unload(self, load: Load, error: StoreError) -> None:
+        if error.temporary and not error.rows:
+            self._unsettled = load
+        else:
+            self._unsettled = None
+            super()._unload(load, error)
+
+    def _is_unwritten(self) -> bool:
+        return self._unsettled is not None or super()._is_unwritten()
+
+    def _drop(self) -> None:
+        self._unsettled = None
+        super()._drop()
 
     def _granted(self, answer: Answer, held: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
-        self._renewed = self._began
+        self._renewed, self._unsettled = self._began, None
+        if answer.clock is not None and self._clock.correct(answer.clock, self._began, trio.current_time()):
+            self._steps.clock_has_moved()
         self._inbox = list(answer.messages)
         gone = {*answer.lost, *answer.clashing}
+        if answer.fenced:  # what is new is this node's all the same
+            new = {row.id for row in answer.held if self._added.get(row.id) == row}
+            gone.update(set(self.tables.held) - new)
+        if answer.lost or answer.fenced:
+            logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
         if not gone:
             return held
-        if answer.lost:
-            logger.error("this node was taken for dead, and lost jobs %s", sorted(answer.lost))
         self._lose(gone)
         return [one for one in held if _job_of(one[1]) not in gone]
 
     def _lose(self, job_ids: Collection[int]) -> None:
         """These are not ours any more: stop them, and forget what was done to them."""
+        self._has_lost = True
         for run in self.tables.drop(job_ids):
             attempt = self._steps.attempts.get(run.id)
             if attempt is not None:
                 attempt.cancel()
         self._held = [one for one in self._held if _job_of(one[1]) not in job_ids]
-        if self._asking:
-            self._undone.update(job_ids)
+        if self._unsettled is not None:
+            told = [one for one in self._unsettled.held if _job_of(one[1]) not in job_ids]
+            self._unsettled = self._unsettled._replace(held=told)
+        self.on_lost(job_ids)
+        for request, undone in self._asked.items():
+            if request.is_done:
+                undone.update(job_ids)
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
         held = [job for job in jobs if self.tables.holds(job.id)]
-        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or _is_broken(job)]
+        now = self._clock.now()
+        # What cannot be read here others may know of: it is not stopped for a command's sake.
+        due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
+        if self._steps.only_steers:
+            due = set()
+        unsettled = [
+            job for job in held if any(run.status in ACTIVE for run in job.live) or (_is_broken(job) and job.id in due)
+        ]
         self._steps.urge(take_over, unsettled)
+        restore_queues(self._ledger, self.tables.not_changed(answer.queues))
         self.tables.visit_runs(answer.history)
-        if self._watched:
+        self._miss({row.id for row in answer.jobs})
+        if self._watched and not self._has_lost:  # else they wait for the next one, which looks at what was lost
             self._steps.wake_everybody()
         inbox, self._inbox = self._inbox, []
         for message in inbox:
             self.on_message(message)
+        if answer.groups:
+            self.on_groups(answer.groups)
+
+    async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
+        starts = await super().settle(is_start)
+        if self._unsettled is not None:
+            held = self._unsettled.held
+            starts += [subject for effect, subject in held if is_start(effect)]
+            self._unsettled = self._unsettled._replace(held=[one for one in held if not is_start(one[0])])
+        return starts
+
+    def _miss(self, found: Collection[int]) -> None:
+        """What is waited for and is not there any more is over."""
+        now = self._clock.now()
+        self.tables.vanish([job_id for job_id in self._looked_at if job_id not in found], now)
+        searched, self._searched = self._searched, set()
+        for run in self.tables.missing(self._ledger.awaited_runs):
+            if run.job.id in searched:
+                self.tables.vanish_run(run, now)
+            elif run.job.id in self._looked_at:
+                self._searched.add(run.job.id)
 
     # --- the lease --------------------------------------------------------------------------------------------------
 
@@ -186,12 +294,12 @@ class SharedJournal(Journal):
 
     async def _listen(self) -> None:
         """Hear of what others have written; a store that says nothing just now is looked at all the same."""
-        store = cast("SharedStore", self._store)
+        store = cast("SharedStore", self.store)
         while True:
             try:
                 await store.listen(self.nudge)
             except StoreError as error:
-                logger.info("%s: nothing can be heard of other nodes: %s", self._store, error)
+                logger.info("%s: nothing can be heard of other nodes: %s", self.store, error)
             await trio.sleep(self._lease / BEATS)
 
     async def _watch_lease(self) -> None:
@@ -213,11 +321,13 @@ class SharedJournal(Journal):
 
 def rooms(ledger: Ledger) -> Rooms:
     """How many more runs of each queue could start, and whether there is room in all others."""
-    served, tables, found = ledger.served, ledger.tables, {}
+    if ledger.closed:
+        return {}, False
+    served, tables, found = ledger.served, cast("SharedTables", ledger.tables), {}
     for name in ledger.queues if served is None else served:
         limit = ledger.limit_of(name)
         if limit is not None:
-            found[name] = max(limit - tables.active_in(name) - tables.waiting_in(name), 0)
+            found[name] = max(limit - tables.active_in(name) - tables.ready_in(name), 0)
         elif served is not None:
             found[name] = MOST_CLAIMED
     return found, served is None
@@ -233,6 +343,8 @@ def _jobs_of(request: StoredRequest[Any]) -> set[int]:
         return set(request.about.hold.job_ids)
     if isinstance(request.about, Hold):
         return set(request.about.job_ids)
+    if isinstance(request.about, Declared):
+        return {*request.about.hold.job_ids, *(request.value[2] if request.is_done and request.error is None else ())}
     value = getattr(request, "value", None)
     found = value[0] if isinstance(value, tuple) and value else value
     return {one.id for one in found if isinstance(one, JobRecord)} if isinstance(found, list) else set()

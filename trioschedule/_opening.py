@@ -78,11 +78,21 @@ class Found:
     active: list[JobRecord]
     declared: list[JobRecord]
     seed: object
+    # What the store's clock showed, if it has one, and between which times of Trio's.
+    times: tuple[int | None, float, float]
+    # The registered names; None: any may be.
+    functions: list[str] | None
+    # The blocks of groups that were open on nodes that have died.
+    groups: Sequence[str]
 
-    @property
-    def declared_ids(self) -> list[int]:
-        """Of the jobs that are declared in the store."""
-        return [row.id for row in self.opened.declared]
+    def declared_ids(self, specs: list[JobSpec]) -> list[int]:
+        """Of the jobs that are declared in the store those that this code can decide about.
+
+        One whose function it does not know may be of newer code, where programs are replaced one by one.
+        """
+        names, functions = {spec.name for spec in specs}, self.functions
+        rows = self.opened.declared
+        return [row.id for row in rows if functions is None or row.function in functions or row.name in names]
 
     @property
     def path(self) -> Path | None:
@@ -92,6 +102,9 @@ class Found:
 
     def journal(self, clock: WallClock, retention: Retention) -> Journal:
         if isinstance(self.tables, SharedTables):
+            at, earliest, latest = self.times
+            if at is not None:
+                clock.correct(at, earliest, latest)
             return SharedJournal(self.store, self.tables, clock, retention, self.opened)
         return Journal(self.store, self.tables, clock, retention)
 
@@ -101,6 +114,7 @@ class Found:
         ledger.open_jobs = self.opened.open_jobs
         restore_queues(ledger, self.opened.queues)
         if actor.courier is not None:
+            actor.courier.end_groups(self.groups)
             return
         actor.declare(recover, ledger, self.active, self.opened.groups)
         if specs is not None:
@@ -125,17 +139,23 @@ async def find(store: Store, registry: Registry | None, specs: list[JobSpec], se
                 number = str(random.getrandbits(64)) if opened.node is None else "shared"
             rows = _rows(registry, number)
             tables = KeptTables(rows, opened) if opened.node is None else SharedTables(rows, opened)
+            if isinstance(tables, SharedTables) and registry is not None:
+                tables.functions = registry.names
             needs = Needs(tables)
             needs.look([storable(tables.rows, spec) for spec in specs])
             wants = needs.wants()._replace(queries=[Query(group=name, over=False) for name in opened.groups])
-            answer = await store.exchange(Changes(facts={"seed": str(number)}), wants)
+            began = trio.current_time()
+            now = WallClock().now()
+            answer = await store.exchange(Changes(facts={"seed": str(number)}), wants._replace(now=now))
+            times = answer.clock, began, trio.current_time()
             active, declared = tables.install(opened.active), tables.install(opened.declared)
             tables.install(answer.jobs)
             found = True
         finally:
             if not found:
                 await store.close()  # noqa: ASYNC102 - it only lets go
-    return Found(store, tables, opened, active, declared, number)
+    functions = None if registry is None else registry.names()
+    return Found(store, tables, opened, active, declared, number, times, functions, answer.groups)
 
 
 async def reconcile_with_others(actor: Actor, specs: list[JobSpec], known: Sequence[int]) -> bool:
@@ -150,20 +170,21 @@ async def reconcile_with_others(actor: Actor, specs: list[JobSpec], known: Seque
     assert isinstance(tables, SharedTables)
     ids = set(known)
 
-    def step(now: int) -> tuple[set[int], set[int]]:
-        """What is to be held besides, and what another node holds."""
+    def step(now: int) -> tuple[set[int], set[int], set[int]]:
+        """What is to be held besides, what another node holds, and what was declared."""
         named = [job for spec in specs if (job := tables.find(spec.name or "")) is not None and not job.is_over]
         if new := {job.id for job in named} - ids:
-            return new, set()
+            return new, set(), set()
         elsewhere = ids & tables.elsewhere.keys()
         others = {job.name for job_id in elsewhere if (job := tables.job(job_id)) is not None}
         held = [job for job_id in ids if tables.holds(job_id) and (job := tables.job(job_id)) is not None]
         declared = [job for job in held if job.stored is not None and job.stored.declared]
         reconcile(ledger, [spec for spec in specs if spec.name not in others], declared, now)
-        return set(), elsewhere
+        made = [job.id for spec in specs if (job := tables.find(spec.name or "")) is not None]
+        return set(), elsewhere, set(made)
 
     while True:
-        new, elsewhere = await actor.ask(step, about=Declared(Hold(tuple(ids)), tuple(specs)))
+        new, elsewhere, _ = await actor.ask(step, about=Declared(Hold(tuple(ids)), tuple(specs)))
         if not new:
             return not elsewhere
         ids |= new

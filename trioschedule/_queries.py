@@ -133,28 +133,49 @@ class Queue(metaclass=NoPublicConstructor):
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"
 
-    async def pause(self) -> bool:
-        """Start nothing from it until `resume`; what runs goes on. Whether that changed it."""
-        return bool(await ask(self._actor, commands.PauseQueue(self.name)))
+    async def pause(self, *, node: str | None = None) -> bool:
+        """Start nothing from it until `resume`; what runs goes on. Whether that changed it.
 
-    async def resume(self) -> bool:
-        """Start what waits in it, as far as there is room. Whether that changed it."""
-        return bool(await ask(self._actor, commands.ResumeQueue(self.name)))
-
-    async def scale(self, limit: int | None) -> bool:
-        """Set its limit, None for no limit; a smaller one interrupts nothing. Whether that changed it.
+        Args:
+            node: of many nodes that share a store only this one (its name, see `Scheduler.node`), for as long as it
+                lives; None: all of them, also those to come.
 
         Raises:
-            ValueError: below 1; `pause` is meant.
+            ValueError: there are no nodes.
+            StoreError: that node does not answer.
         """
-        return bool(await ask(self._actor, commands.ScaleQueue(self.name, limit)))
+        return bool(await ask(self._actor, commands.PauseQueue(self.name, node=node)))
+
+    async def resume(self, *, node: str | None = None) -> bool:
+        """Start what waits in it, as far as there is room. Whether that changed it.
+
+        Args:
+            node: as `pause`; what is paused for all stays so.
+
+        Raises:
+            ValueError, StoreError: as `pause`.
+        """
+        return bool(await ask(self._actor, commands.ResumeQueue(self.name, node=node)))
+
+    async def scale(self, limit: int | None, *, node: str | None = None) -> bool:
+        """Set its limit, None for no limit; a smaller one interrupts nothing. Whether that changed it.
+
+        Args:
+            limit: of each node.
+            node: as `pause`; there None stands for the limit for all again.
+
+        Raises:
+            ValueError: below 1, where `pause` is meant; or as `pause`.
+            StoreError: as `pause`.
+        """
+        return bool(await ask(self._actor, commands.ScaleQueue(self.name, limit, node=node)))
 
     async def info(self) -> QueueInfo:
         """Its limit and how full it is."""
         await trio.lowlevel.checkpoint()
         ledger = self._actor.ledger
         rules = ledger.queues.get(self.name)
-        limit, paused = (None, False) if rules is None else (rules.limit, rules.paused)
+        limit, paused = (None, False) if rules is None else (rules.limit_now, rules.is_paused)
         tables = ledger.tables
         running, waiting = tables.active_in(self.name), tables.waiting_in(self.name)
         return QueueInfo(name=self.name, limit=limit, paused=paused, running=running, waiting=waiting)

@@ -293,10 +293,22 @@ class Selection:
 @final
 @attrs.define
 class QueueRules:
-    """A queue's limit (None: no limit) and whether it is paused."""
+    """A queue's limit (None: no limit) and whether it is paused: for all nodes, and on this one alone."""
 
     limit: int | None = None
     paused: bool = False
+    limit_here: int | None = None  # None: that for all
+    paused_here: bool = False
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing of it starts here."""
+        return self.paused or self.paused_here
+
+    @property
+    def limit_now(self) -> int | None:
+        """What counts here while it is not paused."""
+        return self.limit if self.limit_here is None else self.limit_here
 
 
 @final

@@ -79,7 +79,8 @@ def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
     """Decide about jobs that this node has got from one that died, and about those that cannot be read."""
     taken = list(jobs)
     recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now)
-    stop_broken(ledger, taken, now)
+    if ledger.served != frozenset():
+        stop_broken(ledger, taken, now)
 
 
 def stop_broken(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
@@ -99,7 +100,7 @@ def _stop(ledger: Ledger, job: JobRecord, now: int) -> None:
     ledger.settle(job, now)
 
 
-def restore_queues(ledger: Ledger, rows: Iterable[QueueRow]) -> None:
+def restore_queues(ledger: Ledger, rows: Iterable[QueueRow], now: int = 0) -> None:
     """Let a queue be paused that was, and have the limit that it was scaled to, unless the code has another one now."""
     for row in rows:
         rules = ledger.queues.setdefault(row.name, QueueRules())

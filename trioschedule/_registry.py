@@ -173,6 +173,10 @@ class Registry:
             raise NotRegisteredError(f"{safe_repr(thing)} must be registered to be stored: {self._cure(thing)}")
         return name
 
+    def names(self) -> list[str] | None:
+        """All registered names; None would mean any."""
+        return list(self._by_name)
+
     def thing_named(self, name: str) -> object:
         """What has this stable name. For the scheduler.
 

@@ -172,6 +172,7 @@ class Rows:
         self._seed = seed
         self._texts: dict[int, tuple[Options, str]] = {}
         self._options: dict[str, Options] = {}
+        self._triggers: dict[str, Any] = {}
         # The text of a call without arguments, which is what a recurring job often is.
         self._empty: dict[Callable[..., Any], str] = {}
 
@@ -337,7 +338,12 @@ class Rows:
 
     def read_trigger(self, text: str) -> Any:
         """The trigger that is written here; raises whatever is wrong with it."""
-        return trigger_from_json(text, self._registry)
+        trigger = self._triggers.get(text)
+        if trigger is None:
+            if len(self._triggers) >= _REMEMBERED:
+                self._triggers.clear()
+            trigger = self._triggers[text] = trigger_from_json(text, self._registry)
+        return trigger
 
     def read_options(self, text: str) -> Options:
         """The options that are written here; raises whatever is wrong with them."""

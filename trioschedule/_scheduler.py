@@ -27,6 +27,7 @@ from ._groups import Group, Schedules
 from ._handles import Job, ask, job_handle
 from ._intake import check_queue
 from ._ledger import Ledger
+from ._limits import Limit, of_all, of_node
 from ._needs import Hold
 from ._nodes import SharedJournal
 from ._opening import KEPT, Found, find, store_of
@@ -40,6 +41,7 @@ from ._subscribers import SPARE_PLACES, Subscriber
 from ._time import from_us, zone
 from ._util import NoPublicConstructor
 from .stores import MemoryStore, Store
+from .stores._shared import SharedTables
 from .stores._tables import Tables
 
 # Of a drain that finds new work again and again; a job that schedules itself for now would never let it end.
@@ -53,7 +55,8 @@ logger = logging.getLogger("trioschedule")
 class SchedulerStatistics:
     """Counts at one moment, as Trio's own ``statistics()``.
 
-    Of jobs that are not over, of attempts at work, and of runs since the scheduler was opened.
+    Of jobs that are not over, of attempts at work, and of runs since the scheduler was opened; where many nodes share a
+    store, of the jobs that this one works on.
     """
 
     jobs: int
@@ -82,7 +85,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         self._registry = registry
 
     def __repr__(self) -> str:
-        return f"<Scheduler: {self._actor.ledger.open_jobs} jobs, {len(self._actor.attempts)} attempts at work>"
+        return f"<Scheduler: {self._open_jobs()} jobs, {len(self._actor.attempts)} attempts at work>"
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
@@ -297,9 +300,20 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
 
     # --- facts ------------------------------------------------------------------------------------------------
 
+    @property
+    def node(self) -> str | None:
+        """Its name among the nodes that share a store; None if it shares none."""
+        journal = self._actor.journal
+        return journal.node if isinstance(journal, SharedJournal) else None
+
     def now(self) -> pendulum.DateTime:
         """The scheduler's wall clock, in its time zone; virtual under a `MockClock`."""
         return from_us(self._actor.clock.now(), self._actor.ledger.tz)
+
+    def _open_jobs(self) -> int:
+        ledger = self._actor.ledger
+        # How many there are on all nodes only the store knows.
+        return ledger.open_jobs if self._actor.courier is None else len(ledger.tables.in_memory()[0])
 
     def statistics(self) -> SchedulerStatistics:
         """Counts at this moment. Does not block."""
@@ -308,7 +322,7 @@ class Scheduler(Schedules, metaclass=NoPublicConstructor):
         wake = ledger.tables.next_wake()
         active = len(self._actor.attempts)
         return SchedulerStatistics(
-            jobs=ledger.open_jobs,
+            jobs=self._open_jobs(),
             runs_active=active,
             runs_waiting=len(ledger.tables.waiting()) + ledger.tables.active() - active,
             attempts_started=counts["started"],
@@ -356,7 +370,7 @@ def _check_queues(queues: object) -> None:
         raise TypeError(f"queues must be a mapping of name to limit such as {{'mail': 5}}, not {queues!r}")
     for name, limit in queues.items():
         text("queues (each name)", name)
-        if limit is not None:
+        if limit is not None and not isinstance(limit, Limit):
             whole_number(f"queues[{name!r}]", limit, 1)
 
 
@@ -364,7 +378,7 @@ def open_scheduler(
     store: str | os.PathLike[str] | MemoryStore | Store | None = None,
     *,
     registry: Registry | None = None,
-    queues: Mapping[str, int | None] | None = None,
+    queues: Mapping[str, int | Limit | None] | None = None,
     tz: str = "UTC",
     on_error: ErrorHandler | None = None,
     middleware: Sequence[Middleware] = (),
@@ -385,8 +399,8 @@ def open_scheduler(
             made if it is not there. Or a store made by hand, where it needs options.
         registry: its declared jobs are scheduled, its functions' defaults apply. A durable store needs one, unless
             ``queues={}``.
-        queues: name to concurrency limit, None for no limit. Not given: every queue, without limit. Given: these and
-            "default". ``{}``: schedules and steers, but runs nothing.
+        queues: name to concurrency limit, None for no limit, a `Limit` for one of all nodes together. Not given: every
+            queue, without limit. Given: these and "default". ``{}``: schedules and steers, but runs nothing.
         tz: IANA name of the zone for triggers that name none, and for `Scheduler.now`.
         on_error: the first scheduler-wide error handler, see `Scheduler.on_error`.
         middleware: each ``async def (call_next, run)``, the first outermost, around every attempt.
@@ -417,7 +431,10 @@ def open_scheduler(
 
 
 def _finder(
-    store: Store | MemoryStore | None, registry: Registry | None, queues: Mapping[str, int | None] | None, seed: object
+    store: Store | MemoryStore | None,
+    registry: Registry | None,
+    queues: Mapping[str, int | Limit | None] | None,
+    seed: object,
 ) -> Callable[[list[JobSpec]], Awaitable[Found]] | None:
     if store is None or isinstance(store, MemoryStore):
         return None
@@ -435,7 +452,7 @@ def _actor(
     *,
     store: Store | MemoryStore | None,
     tz: str,
-    queues: Mapping[str, int | None] | None,
+    queues: Mapping[str, int | Limit | None] | None,
     on_error: ErrorHandler | None,
     middleware: Sequence[Middleware],
     retention: Retention | None,
@@ -451,7 +468,10 @@ def _actor(
         tables = store if isinstance(store, MemoryStore) else MemoryStore()
         number = random.getrandbits(64) if seed is None else seed
         keep, rows, journal = retention or Retention(), None, None
-    ledger = Ledger(tables, tz=tz, seed=number, queues=queues, retention=keep, handle=handles.job, rows=rows)
+    if isinstance(tables, SharedTables):
+        tables.totals = of_all(queues)
+    limits = of_node(queues)
+    ledger = Ledger(tables, tz=tz, seed=number, queues=limits, retention=keep, handle=handles.job, rows=rows)
     actor = handles.actor = Actor(ledger, clock, handles, nursery, middleware, on_error, journal)
     if isinstance(journal, SharedJournal):
         from ._courier import Courier  # which loads msgspec: not for those who have nobody to write to

@@ -348,19 +348,34 @@ def bring_forward(ledger: Ledger, job: JobRecord, now: int, *, slot: bool) -> li
 # --- queues ---------------------------------------------------------------------------------------------------
 
 
-def change_queue(ledger: Ledger, name: str, now: int, *, paused: bool | None = None, limit: int | None = None) -> bool:
-    """Pause, resume or scale a queue; whether that changed it."""
+def change_queue(
+    ledger: Ledger,
+    name: str,
+    now: int,
+    *,
+    paused: bool | None = None,
+    limit: int | None = None,
+    node: str | None = None,
+) -> bool:
+    """Pause, resume or scale a queue, for all or, with ``node``, which is this one, here; whether that changed it."""
     check_queue(ledger, name)
+    if node is not None and not ledger.tables.is_shared:
+        raise ValueError(f"node: this scheduler is none of many, so there is no {node!r}; leave it out")
     rules = ledger.queues.setdefault(name, QueueRules())
     before = attrs.evolve(rules)
-    if paused is not None:
+    if node is not None and paused is not None:
+        rules.paused_here = paused
+    elif node is not None:
+        rules.limit_here = limit
+    elif paused is not None:
         rules.paused = paused
     else:
         rules.limit = limit
     if rules == before:
         return False
-    configured = ledger.configured.get(name)
-    ledger.tables.keep_queue(name, paused=rules.paused, limit=rules.limit, configured=configured)
+    if node is None:
+        configured = ledger.configured.get(name)
+        ledger.tables.keep_queue(name, paused=rules.paused, limit=rules.limit, configured=configured)
     if ledger.listening:
-        ledger.emit(events.QueueChanged(at_us=now, queue=name, limit=rules.limit, paused=rules.paused))
+        ledger.emit(events.QueueChanged(at_us=now, queue=name, limit=rules.limit_now, paused=rules.is_paused))
     return True

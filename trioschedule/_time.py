@@ -245,6 +245,11 @@ def _value_us(name: str, value: object) -> int:
         return us
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a length of time, not {value!r}: {_DURATION_CURE}")
+    return _text_us(name, value)
+
+
+@lru_cache(maxsize=1024)  # a program has a few, and reads them in each row
+def _text_us(name: str, value: str) -> int:
     match = len(value) <= 64 and (_SHORT.fullmatch(value) or _ISO_DURATION.fullmatch(value))
     parts = {unit: text for unit, text in match.groupdict().items() if text is not None} if match else {}
     if not parts:

@@ -32,6 +32,12 @@ class _NextRun:
     run: RunRecord | None = None
 
 
+def _end_of(job: JobRecord) -> tuple[int, int | None]:
+    """What tells the end of a job's last run from that of others."""
+    last = job.last_run
+    return (0, None) if last is None else (last.id, last.finished_at)
+
+
 class Waits:
     """Who waits, and for what; each is woken when that is durable, and by the end."""
 
@@ -41,6 +47,7 @@ class Waits:
     attempts: dict[int, Attempt]
     is_stopped: bool
     _armed: float
+    _wake_us: int | None
 
     def __init__(self) -> None:
         self._run_waiters: defaultdict[int, trio.Event] = defaultdict(trio.Event)
@@ -53,6 +60,10 @@ class Waits:
         raise NotImplementedError
 
     # --- what wakes them ------------------------------------------------------------------------------------------
+
+    def clock_has_moved(self) -> None:
+        """The time is that of a server: the next step sets the timer by it."""
+        self._wake_us = None
 
     def _run_started(self, run: RunRecord) -> None:
         if run.job.id in self._next_waiters:
@@ -103,6 +114,7 @@ class Waits:
                 await waiters[row.id].wait()
             self._check_store()
         if self.journal is not None and self.journal.tables.is_shared:
+            awaited.discard(row.id)  # where it has ended nobody knows who waited here
             await self.settle_durable()  # it may have been woken to look at what others do, not because this is written
 
     def _watching(self, job: JobRecord) -> AbstractContextManager[None]:
@@ -111,8 +123,11 @@ class Waits:
 
     async def next_run(self, job: JobRecord) -> RunRecord | None:
         """Wait until the run in progress, or else the next one to start, has ended; None if the job ended without."""
+        before = await self._looked_at_last(job)
         while True:
             run = next((run for run in job.live if run.status in ACTIVE), None) or next(iter(job.live), None)
+            if run is None and job.last_run is not None and before is not None and before != _end_of(job):
+                run = job.last_run  # on another node, and too short to be seen
             if run is None and not job.is_over:
                 self._check_goes_on()
                 waiter = self._next_waiters[job.id]
@@ -123,11 +138,22 @@ class Waits:
             if run is None and not job.is_over:
                 continue  # it was woken for nothing
             if run is None:
+                self.ledger.awaited_jobs.discard(job.id)
                 await self.settle_durable()
                 return None
             await self.run_over(run)
+            if job.is_over:
+                self.ledger.awaited_jobs.discard(job.id)
             if run.status is not RunStatus.SKIPPED:  # it was moved to another time before it started
                 return run
+
+    async def _looked_at_last(self, job: JobRecord) -> tuple[int, int | None] | None:
+        """How the last run ended that came before now; None where every run is seen to start."""
+        if self.journal is None or not self.journal.tables.is_shared:
+            return None
+        if not job.is_over and not self.holds(job):
+            await self.fetch(Wants(ids=[job.id]), lambda request, now: None)
+        return _end_of(job)
 
     async def idle(self) -> None:
         """Wait until nothing is due, unless it is held, or running."""

@@ -45,6 +45,11 @@ def _check_limit(instance: object, attribute: object, value: Any) -> None:
         whole_number("limit", value, 1)
 
 
+def _check_node(instance: object, attribute: object, value: Any) -> None:
+    if value is not None:
+        text("node", value)
+
+
 def _check_spec(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, JobSpec):
         raise TypeError(f"Schedule takes a JobSpec, not {value!r}")
@@ -121,26 +126,38 @@ class RunNow:
 @final
 @attrs.frozen
 class PauseQueue:
-    """Start nothing from a queue until it is resumed; running runs end as they would. The reply: whether it changed."""
+    """Start nothing from a queue until it is resumed; running runs end as they would. The reply: whether it changed.
+
+    With ``node``, the name of one, on that alone, for as long as it lives.
+    """
 
     queue: str = attrs.field(validator=_check_queue)
+    node: str | None = attrs.field(default=None, kw_only=True, validator=_check_node)
 
 
 @final
 @attrs.frozen
 class ResumeQueue:
-    """Let a paused queue go on. The reply: whether it changed."""
+    """Let a paused queue go on. The reply: whether it changed.
+
+    With ``node`` what was paused on that node; what is paused for all stays so.
+    """
 
     queue: str = attrs.field(validator=_check_queue)
+    node: str | None = attrs.field(default=None, kw_only=True, validator=_check_node)
 
 
 @final
 @attrs.frozen
 class ScaleQueue:
-    """Set a queue's limit, None for no limit; a smaller one interrupts nothing. The reply: whether it changed."""
+    """Set a queue's limit, None for no limit; a smaller one interrupts nothing. The reply: whether it changed.
+
+    With ``node`` on that node alone, instead of the limit for all; there None stands for that one again.
+    """
 
     queue: str = attrs.field(validator=_check_queue)
     limit: int | None = attrs.field(validator=_check_limit)
+    node: str | None = attrs.field(default=None, kw_only=True, validator=_check_node)
 
 
 Command: TypeAlias = (

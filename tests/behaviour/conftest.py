@@ -21,7 +21,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test of this folder runs on each store, unless it says that it is about one."""
     kinds = ["memory", "sqlite", "postgres", "node"]
     if metafunc.definition.get_closest_marker("not_on_nodes"):
-        kinds.remove("node")
+        kinds = ["memory", "sqlite"]
+    if metafunc.definition.get_closest_marker("not_on_the_model"):
+        kinds = [kind for kind in kinds if kind != "node"]
     if metafunc.definition.get_closest_marker("memory_only"):
         kinds = ["memory"]
     metafunc.parametrize("store_kind", kinds, indirect=True)

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from trioschedule import After, Every, JobSpec, JobStatus, open_scheduler
 
-pytestmark = pytest.mark.not_on_nodes("the model of a shared store looks at every job each time")
+pytestmark = pytest.mark.not_on_the_model("the model of a shared store looks at every job each time")
 
 MANY = 100_000
 
@@ -30,6 +30,7 @@ async def nothing() -> None:
     pass
 
 
+@pytest.mark.not_on_nodes("a node counts only what it works on, and says now and then that it lives")
 def test_a_hundred_thousand_pending_jobs():
     async def main() -> None:
         async with open_scheduler() as scheduler:
@@ -55,6 +56,7 @@ def test_a_hundred_thousand_pending_jobs():
     in_virtual_time(main)
 
 
+@pytest.mark.not_on_nodes("thousands of steps, each a transaction of a server, take minutes")
 def test_a_year_of_hourly_slots():
     calls = []
 
@@ -88,6 +90,7 @@ def test_ten_thousand_due_at_once_run_once_each():
     assert sorted(seen) == list(range(10_000))
 
 
+@pytest.mark.not_on_nodes("thousands of steps, each a transaction of a server, take minutes")
 def test_moving_timers_back_and_forth_does_not_pile_up():
     async def main() -> None:
         async with open_scheduler() as scheduler:
@@ -101,6 +104,7 @@ def test_moving_timers_back_and_forth_does_not_pile_up():
     in_virtual_time(main)
 
 
+@pytest.mark.not_on_nodes("thousands of steps, each a transaction of a server, take minutes")
 async def test_a_name_may_be_replaced_thousands_of_times(autojump_clock):
     """Each looked at all that had had the name: the time grew with the square of their number."""
     async with open_scheduler() as scheduler:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
 
+from tests.cli.support import ROOT
 from trioschedule.cli import main
-from trioschedule.stores import PostgresStore
+from trioschedule.stores import Changes, PostgresStore, Wants
+from trioschedule.testing._store_suite import job_row
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture
@@ -48,14 +54,26 @@ def test_what_is_written_for_an_administrator_makes_the_same_tables(postgres, sc
     assert call(capsys, "status", *place)[0] == 0
 
 
-async def test_not_under_a_scheduler(postgres, schema, capsys):
+async def test_schedulers_may_be_at_work_meanwhile(postgres, schema, capsys):
     store = PostgresStore(postgres.dsn, schema=schema)
     await store.open()
-    code, out, err = call(capsys, "up", postgres.dsn, "--schema", schema)
-    assert (code, out) == (1, "")
-    assert "in use by another scheduler" in err
-    assert call(capsys, "status", postgres.dsn, "--schema", schema)[0] == 0
+    place = (postgres.dsn, "--schema", schema)
+    assert call(capsys, "up", *place) == (0, f"{schema}: the tables are of version 1, as they were\n", "")
+    assert call(capsys, "status", *place)[0] == 0
+    await store.exchange(Changes(added=[job_row(1)]), Wants())
+    assert postgres.execute(f"SELECT id FROM {schema}.job") == [(1,)]
     await store.close()
+
+
+def test_one_at_a_time_migrates(postgres, schema):
+    """As many as come at once: one of them does it, and all find it done."""
+    place = (postgres.dsn, "--schema", schema, "--json")
+    command = [sys.executable, "-m", "trioschedule", "migrate", "up", *place]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) for _ in range(2)]
+    said = [json.loads(one.communicate()[0]) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sorted(one["done"] for one in said) == [0, 1]
+    assert {one["version"] for one in said} == {1}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +110,6 @@ def test_without_the_driver(monkeypatch, capsys):
 
 
 def test_the_other_commands_do_not_repeat_an_address(capsys):
-    assert main(["ls", "postgresql://me:hush@db/jobs"]) == 2
+    assert main(["ls", "postgresql://me:hush@127.0.0.1:1/jobs"]) == 1
     out, err = capsys.readouterr()
     assert "hush" not in out + err

@@ -9,14 +9,23 @@ import pytest
 from trio.testing import MockClock
 
 from tests.durable.lives import ModelPlace, PostgresPlace, SQLitePlace, World
-from trioschedule.stores import _kept
+from trioschedule.stores import _kept, _shared
 
 Place = ModelPlace | SQLitePlace | PostgresPlace
 
 
-@pytest.fixture(params=["model", "sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of several lives runs on each store, unless it says that it is not about nodes."""
+    if "place" in metafunc.fixturenames:
+        is_for_nodes = metafunc.definition.get_closest_marker("not_on_nodes") is None
+        metafunc.parametrize("place", ["model", "sqlite", *(["postgres"] if is_for_nodes else [])], indirect=True)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     if request.param == "postgres":
+        # There is one node at a time: so ids are the same as elsewhere, but after a death.
+        monkeypatch.setattr(_shared, "PLACES", 1)
         place = PostgresPlace(request.getfixturevalue("postgres"))
         yield place
         place.give_back()

@@ -17,6 +17,7 @@ import trio
 from tests.postgres_server import Server
 from trioschedule import Registry, Scheduler, current_run, open_scheduler
 from trioschedule.stores import PostgresStore, SQLiteStore
+from trioschedule.stores._shared import STRANGE_US
 from trioschedule.testing import ModelData, ModelStore, VirtualTime
 
 START = "2030-01-01T00:00:00+00:00"
@@ -102,7 +103,8 @@ class PostgresPlace:
         self._used = [self.schema]
 
     def store(self) -> PostgresStore:
-        return PostgresStore(self._server.dsn, schema=self.schema)
+        # A long lease: in virtual time an hour is over at once, and each exchange is a real one.
+        return PostgresStore(self._server.dsn, schema=self.schema, lease=3600)
 
     def die(self) -> None:
         self.schema = self._server.copy_of(self.schema)
@@ -180,6 +182,18 @@ class World:
             if fn.__name__ not in without:
                 registry.register(fn.__name__)(fn)
         return registry
+
+    async def leave_to_others(self) -> None:
+        """Let so much time pass that what calls a function which is not known here is left to other nodes no more."""
+        if isinstance(self.place, PostgresPlace):
+            await trio.sleep(STRANGE_US / 1_000_000 + 10)
+
+    async def look_around(self, scheduler: Scheduler) -> None:
+        """Have a node look for others that have died, which it does twelve times in its lease."""
+        if isinstance(self.place, PostgresPlace):
+            store: Any = scheduler._actor.journal.store
+            store._database._looked = 0.0
+            await scheduler.get(-1)
 
     def fn(self, scheduler: Scheduler, name: str) -> Any:
         """A function as the registry of this life has it."""

@@ -31,6 +31,7 @@ class Gate:
         return answer
 
 
+@pytest.mark.not_on_nodes("what is due is claimed, and nobody else can have it in hand")
 async def test_one_that_is_deleted_while_it_is_being_fetched_does_not_come_back(place, world, autojump_clock):
     store = Gate(place.store())
     async with open_scheduler(store, registry=world.registry(), shutdown_grace=0) as scheduler:

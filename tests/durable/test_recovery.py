@@ -7,7 +7,7 @@ import logging
 import pytest
 import trio
 
-from tests.durable.lives import facts, now
+from tests.durable.lives import PostgresPlace, facts, now
 from trioschedule import (
     After,
     Every,
@@ -193,7 +193,10 @@ async def test_an_overlap_policy_goes_on_with_a_rescued_run(world, autojump_cloc
         ]  # fmt: skip
 
 
-async def test_a_group_ends_with_its_process(world, autojump_clock):
+async def test_a_group_ends_with_its_process(world, autojump_clock, request):
+    if isinstance(world.place, PostgresPlace):
+        why = "on nodes the jobs of a dead one's groups are cancelled as by a command: nothing refuses to retry them"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     async with world.death() as scheduler:
         work = world.fn(scheduler, "work")
         async with scheduler.open_group("left") as group:
@@ -208,6 +211,8 @@ async def test_a_group_ends_with_its_process(world, autojump_clock):
             world.place.die()
             world.log = list(world.log)
     async with world.life() as scheduler:
+        await world.look_around(scheduler)  # on nodes any of them leaves it, when it has found out
+        await trio.sleep(1)
         for name in ("tick", "runs", "waits"):
             job = await scheduler.get(name)
             assert (job.status, job.reason) == (JobStatus.CANCELLED, "the process of group 'g' ended")
@@ -217,7 +222,7 @@ async def test_a_group_ends_with_its_process(world, autojump_clock):
         assert (await scheduler.get("other")).status is JobStatus.SCHEDULED
         [run] = await (await scheduler.get("runs")).runs()
         assert str(run.status) in ("cancelled", "interrupted")
-        await trio.sleep(20)
+        await trio.sleep(19)
         async with scheduler.open_group("g") as group:
             job = await group.schedule(After(seconds=5), world.fn(scheduler, "work"), name="new")
             await job.wait()

@@ -246,9 +246,9 @@ async def test_bulk_calls_reach_those_at_rest(world, autojump_clock):
         assert await scheduler.jobs(group="i").run_now() == 10
         await scheduler.wait_idle()
         assert len(world.log) == 30
-        assert scheduler.statistics().jobs == 10
+        assert await scheduler.jobs().count() == 10
         assert await scheduler.drain() == {"succeeded": 10}
-        assert scheduler.statistics().jobs == 0
+        assert await scheduler.jobs().count() == scheduler.statistics().jobs == 0
 
 
 async def test_a_group_that_is_left_cancels_those_at_rest(world, autojump_clock):
@@ -276,6 +276,7 @@ async def test_what_was_over_when_its_group_was_left_cannot_be_opened_again(worl
             await job.retry()
 
 
+@pytest.mark.not_on_nodes("nothing rests in the memory of a node: what has nothing to do is anybody's")
 async def test_waiting_and_paused_ones_rest_and_retrying_ones_come_back(world, autojump_clock):
     slowly = Retry(attempts=2, backoff=exponential(base=500, factor=1, jitter=0))
     async with world.life() as scheduler:
@@ -297,6 +298,7 @@ async def test_waiting_and_paused_ones_rest_and_retrying_ones_come_back(world, a
 
 
 @pytest.mark.parametrize("step", [3600, -3600, 100, -100])
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 async def test_clock_steps_reach_those_at_rest(world, autojump_clock, step):
     async with world.life() as scheduler:
         note, start = world.fn(scheduler, "note"), scheduler.now()
@@ -352,7 +354,7 @@ async def test_what_is_over_leaves_memory(world, autojump_clock):
             await scheduler.schedule_many([JobSpec(After(seconds=1), note, ("n",), name=None, unique=None)] * 20)
             await trio.sleep(1.05)
         await settle(scheduler)
-        assert held(scheduler) == {tick.id}
+        assert held(scheduler) <= {tick.id}
         assert len(tables._runs) <= 2
         assert len(tables._history) <= 1
         assert await scheduler.jobs(status="succeeded").count() == 400
@@ -383,6 +385,7 @@ async def test_memory_does_not_grow_while_it_runs(world, autojump_clock):
 
 
 @pytest.mark.parametrize("step", [3600, -3600])
+@pytest.mark.not_on_nodes("elapsed triggers do not follow the clock of one node of many")
 async def test_clock_steps_reach_paused_ones_at_rest(world, autojump_clock, step):
     async with world.life() as scheduler:
         job = await scheduler.schedule(Every(seconds=1000), world.fn(scheduler, "note"), "n")

@@ -15,6 +15,7 @@ from trioschedule import (
     JobDoneError,
     JobSpec,
     JobStatus,
+    Limit,
     Registry,
     Retry,
     StoreError,
@@ -90,6 +91,7 @@ class Cluster:
     def __init__(self, nursery):
         self.data = ModelData()
         self.log = []
+        self.nodes = []
         self._nursery = nursery
 
     async def open(self, name, **options):
@@ -98,6 +100,7 @@ class Cluster:
     async def start(self, node):
         """Each node lives in a task of its own, as it would in a process."""
         await self._nursery.start(node.live)
+        self.nodes.append(node)
         return node
 
     def who(self, what):
@@ -378,3 +381,108 @@ async def test_waiting_until_all_is_done_looks_at_all_nodes(cluster, autojump_cl
     with trio.fail_after(20):
         await client.scheduler.wait_done()
     assert 7 <= now() < 8
+
+
+async def test_a_limit_for_all_nodes_together_is_kept(cluster, autojump_clock):
+    queues = {"default": Limit(node=4, total=5)}
+    a = await cluster.open("a", queues=queues)
+    await cluster.open("b", queues=queues)
+    await cluster.open("c", queues=queues)
+    at_once, most = 0, 0
+
+    async def work(what="work", seconds: float = 0) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await trio.sleep(seconds)
+        at_once -= 1
+
+    for node in cluster.nodes:
+        node.registry.register("counted")(work)
+    await a.scheduler.schedule_many([JobSpec(After(seconds=1), work, ("w", 10)) for _ in range(20)])
+    with trio.fail_after(200):
+        await a.scheduler.wait_done()
+    assert most == 5
+    assert now() < 46
+
+
+async def test_a_queue_is_paused_and_scaled_on_one_node_alone(cluster, autojump_clock):
+    a = await cluster.open("a")
+    b = await cluster.open("b")
+    client = await cluster.open("client", queues={})
+    queue = client.scheduler.queue("default")
+    assert await queue.pause(node=a.scheduler.node)
+    assert not await queue.pause(node=a.scheduler.node)
+    jobs = await client.scheduler.schedule_many([JobSpec(After(seconds=1), client.work, ("w", 1)) for _ in range(6)])
+    for job in jobs:
+        await job.wait_done()
+    assert cluster.who("w") == ["b"] * 6
+    assert (await a.scheduler.queue("default").info()).paused
+    assert not (await b.scheduler.queue("default").info()).paused
+    assert await queue.resume(node=a.scheduler.node)
+    assert await b.scheduler.queue("default").scale(1, node=b.scheduler.node)
+    jobs = await client.scheduler.schedule_many([JobSpec(After(seconds=1), client.work, ("v", 1)) for _ in range(6)])
+    for job in jobs:
+        await job.wait_done()
+    assert cluster.who("v").count("b") <= 1
+    assert await queue.scale(None, node=b.scheduler.node)
+    assert (await b.scheduler.queue("default").info()).limit is None
+    with pytest.raises(StoreError, match="'nobody' does not answer"):
+        await queue.pause(node="nobody")
+    with pytest.raises(ValueError, match="limit"):
+        await queue.scale(0, node=b.scheduler.node)
+
+
+async def test_without_nodes_nothing_can_be_said_to_one(autojump_clock):
+    async with open_scheduler() as scheduler:
+        assert scheduler.node is None
+        with pytest.raises(ValueError, match="none of many"):
+            await scheduler.queue("default").pause(node="a")
+
+
+async def test_a_function_that_only_some_nodes_know_is_called_by_those(cluster, autojump_clock):
+    """While programs are replaced one by one, what is new would fail on those that are old."""
+    old = await cluster.open("old")
+    new = Node(cluster, "new")
+    called = []
+
+    @new.registry.register("novel")
+    async def novel() -> None:
+        called.append(now())
+
+    client = await cluster.open("client", queues={}, registry=new.registry)
+    job = await client.scheduler.schedule(After(seconds=1), novel)
+    await trio.sleep(60)
+    assert job.status is not JobStatus.FAILED
+    await cluster.start(new)
+    with trio.fail_after(10):
+        await job.wait_done()
+    assert len(called) == 1
+    # What nobody knows fails at last, with the reason.
+    await new.leave()
+    job = await client.scheduler.schedule(After(seconds=1), novel)
+    with trio.fail_after(620):
+        await job.wait_done()
+    assert (job.status, "novel" in (job.reason or "")) == (JobStatus.FAILED, True)
+    assert old.scheduler.statistics().runs_failed == 0
+
+
+async def test_a_declared_job_that_only_newer_code_knows_is_left_alone_by_the_older(cluster, autojump_clock):
+    """While programs are replaced one by one, one that is old may be started again."""
+    new = Node(cluster, "new")
+
+    @new.registry.register("novel", trigger=Every(hours=1))
+    async def novel() -> None:
+        pass
+
+    @new.registry.register("known", trigger=Every(hours=1))
+    async def known() -> None:
+        pass
+
+    await cluster.start(new)
+    await trio.sleep(1)
+    old = Node(cluster, "old")
+    old.registry.register("known")(known)  # declared no more
+    await cluster.start(old)
+    await trio.sleep(60)
+    assert [job.name for job in await new.scheduler.jobs().list()] == ["novel"]

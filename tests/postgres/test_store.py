@@ -1,20 +1,23 @@
-"""What is particular to a server: addresses, schemas, connections that break, and who may have the tables."""
+"""What is particular to a server: addresses, schemas, connections that break, what it refuses."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import string
+import subprocess
 import sys
-import time
+import tempfile
 import traceback
 
 import pytest
 import trio
 
+from tests.postgres_server import _user
 from trioschedule import StoreError, open_scheduler
-from trioschedule.stores import Changes, PostgresStore, Query, Wants, _postgres_claim, _postgres_transport
+from trioschedule.stores import Changes, PostgresStore, Query, Wants, _postgres_transport
 from trioschedule.stores._postgres_data import Database
 from trioschedule.stores._postgres_schema import migrations, script
 from trioschedule.stores._postgres_transport import Link
@@ -33,6 +36,13 @@ def schema(postgres):
 @pytest.fixture
 def make(postgres, schema):
     return lambda: PostgresStore(postgres.dsn, schema=schema)
+
+
+def impatient(monkeypatch):
+    """Connections that are made from now on wait next to nothing for a lock."""
+    settings = {**_postgres_transport._SETTINGS, "lock_timeout": "50ms"}
+    text = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    monkeypatch.setattr(_postgres_transport, "_SET", f"SELECT {text}")
 
 
 @pytest.fixture
@@ -102,6 +112,27 @@ def test_what_is_no_address_and_no_schema():
             PostgresStore("postgresql://", schema=name)
 
 
+@pytest.mark.parametrize(
+    ("lease", "error"),
+    [
+        (0.999, ValueError), (3600.5, ValueError), (0, ValueError), (-30, ValueError), (float("nan"), ValueError),
+        (float("inf"), ValueError), ("30", TypeError), (None, TypeError), (True, TypeError), (1j, TypeError),
+    ],
+)  # fmt: skip
+def test_what_is_no_lease(lease, error):
+    with pytest.raises(error, match="lease: must be"):
+        PostgresStore("postgresql://db/jobs", lease=lease)
+
+
+@pytest.mark.parametrize("lease", [1, 30.5, 3600])
+async def test_a_lease_is_told_when_it_is_opened(postgres, schema, lease):
+    store = PostgresStore(postgres.dsn, schema=schema, lease=lease)
+    opened = await store.open()
+    assert (opened.lease, type(opened.lease)) == (lease, float)
+    assert opened.node
+    await store.close()
+
+
 def test_without_the_driver_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(ImportError, match=r"pip install 'trioschedule\[postgres\]'"):
@@ -113,7 +144,7 @@ async def test_a_scheduler_is_opened_by_an_address(postgres, scheme):
     address = scheme + postgres.dsn.removeprefix("postgresql")
     async with open_scheduler(address, queues={}) as scheduler:
         assert await scheduler.jobs().count() == 0
-        assert postgres.execute("SELECT fence FROM trioschedule.holder") != []
+        assert postgres.execute("SELECT 1 FROM trioschedule.node WHERE free_at IS NULL") != []
 
 
 # --- the way in -----------------------------------------------------------------------------------------------------
@@ -229,7 +260,7 @@ async def test_a_newer_schema_is_left_alone(postgres, make, schema):
 
 
 def database_of(postgres, schema, scripts):
-    return Database(Link(postgres.dsn, "x", f"trioschedule {schema}"), schema, scripts)
+    return Database(Link(postgres.dsn, "x", f"trioschedule {schema}"), schema, migrations=scripts)
 
 
 def versions(postgres, schema):
@@ -240,11 +271,13 @@ async def test_a_migration_is_done_as_a_whole_or_not_at_all(postgres):
     schema = postgres.new_schema()
     first = database_of(postgres, schema, migrations())
     first.open()
-    first.exchange(Changes(added=[job_row(1, name="kept")]), Wants())
+    await first.exchange(Changes(added=[job_row(1, name="kept")]), Wants())
     first.close()
     second = "CREATE TABLE {schema}.more (id int);\nINSERT INTO {schema}.more VALUES (7);"
-    broken = database_of(postgres, schema, (*migrations(), second, "CREATE TABLE {schema}.most (x int);\nSELECT 1/0;"))
-    with pytest.raises(StoreError, match="division by zero"):
+    broken = database_of(
+        postgres, schema, (*migrations(), second, "CREATE TABLE {schema}.most (x int);\nSELECT nothing();")
+    )
+    with pytest.raises(StoreError, match=r"function nothing\(\) does not exist"):
         broken.open()
     assert versions(postgres, schema) == [1, 2]
     assert postgres.execute(f"SELECT * FROM {schema}.more") == [(7,)]
@@ -257,43 +290,27 @@ async def test_a_migration_is_done_as_a_whole_or_not_at_all(postgres):
         first.open()
 
 
-# --- who has it -----------------------------------------------------------------------------------------------------
+# --- connections ----------------------------------------------------------------------------------------------------
 
 
-async def test_who_has_it_is_told(make, store, schema):
-    with pytest.raises(StoreError, match=rf"{schema}' is in use by another scheduler, at 127\.0\.0\.1 since") as caught:
-        await make().open()
-    assert not caught.value.temporary
+async def test_a_store_is_opened_once(store):
     with pytest.raises(StoreError, match="open already"):
         await store.open()
     assert await ids(store) == []
 
 
-async def test_a_process_that_is_gone_is_waited_for(make, store, schema, postgres):
-    """A process that was killed a moment ago: the server has not noticed yet."""
-
-    async def kill():
-        (process,) = postgres.processes(schema)
-        await trio.sleep(0.2)
-        postgres.execute("SELECT pg_terminate_backend(%s)", process)
-
-    second = make()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kill)
-        await second.open()
-    await second.close()
-
-
-async def test_it_is_free_at_once_when_it_was_closed(make):
-    for _ in range(5):
-        store = make()
-        before = time.perf_counter()
+async def test_a_store_that_is_closed_can_be_opened_again(make):
+    store = make()
+    for number in range(1, 4):
         await store.open()
-        assert time.perf_counter() - before < 0.9
+        await store.exchange(Changes(added=[job_row(number)], released=[number]), Wants())
+        assert await ids(store) == list(range(1, number + 1))
         await store.close()
+        with pytest.raises(StoreError, match="is not open"):
+            await store.exchange(Changes(), Wants())
 
 
-async def test_a_lost_connection_is_made_anew(postgres, schema, store, make):
+async def test_a_lost_connection_is_made_anew(postgres, schema, store):
     await store.exchange(Changes(added=[job_row(1)], facts={"a": "b"}), Wants())
     assert postgres.kill_connections(schema) == 1
     changes = Changes(added=[job_row(2)], facts={"a": "b"})
@@ -302,70 +319,85 @@ async def test_a_lost_connection_is_made_anew(postgres, schema, store, make):
     assert caught.value.temporary
     assert caught.value.rows == ()
     assert [job.id for job in (await store.exchange(changes, EVERYTHING)).jobs] == [1, 2]
-    with pytest.raises(StoreError, match="in use"):
-        await make().open()
 
 
-async def test_what_somebody_else_has_taken_meanwhile_is_given_up(postgres, schema, store, make):
-    postgres.kill_connections(schema)
-    second = make()
-    await second.open()
-    with pytest.raises(StoreError) as caught:
-        await store.exchange(Changes(), Wants())
-    assert caught.value.temporary  # it does not know yet
-    with pytest.raises(StoreError, match="in use by another") as caught:
-        await store.exchange(Changes(added=[job_row(1)]), Wants())
-    assert not caught.value.temporary
-    await second.exchange(Changes(added=[job_row(5)]), Wants())
-    await second.close()
-    with pytest.raises(StoreError, match="another scheduler worked with") as caught:
-        await store.exchange(Changes(added=[job_row(1)]), Wants())
-    assert not caught.value.temporary
-    assert postgres.execute(f"SELECT id FROM {schema}.job") == [(5,)]
-
-
-async def test_what_is_left_of_its_own_connection_is_ended(postgres, schema, store, monkeypatch):
-    """The network let go of our end only: the server believes that we are there, and keeps the lock for us."""
-    monkeypatch.setattr(_postgres_claim, "_PATIENCE", "50ms")
-    (process,) = postgres.processes(schema)
-    left = store._link._connection
-    monkeypatch.setattr(left, "close", lambda: None)
-    store._link.disconnect()
-    try:
-        with pytest.raises(StoreError, match="being let go of") as caught:
-            await store.exchange(Changes(added=[job_row(1)]), Wants())
-        assert caught.value.temporary
-        await until(lambda: process not in postgres.processes(schema))
-        await store.exchange(Changes(added=[job_row(1)]), Wants())
-        assert await ids(store) == [1]
-    finally:
-        monkeypatch.undo()
-        left.close()
-
-
-async def test_a_server_that_stands_still_is_cut_off(owned_postgres, monkeypatch):
+@pytest.fixture
+async def stuck(owned_postgres):
+    """A store, and the server's process behind its connection, which goes on at the end if it was stopped."""
     schema = owned_postgres.schema()
     store = PostgresStore(owned_postgres.dsn, schema=schema)
     await store.open()
-    (process,) = owned_postgres.processes(schema)
     await store.exchange(Changes(added=[job_row(1)]), Wants())
-    monkeypatch.setattr(_postgres_transport, "PATIENCE", 0.2)
-    os.kill(process, signal.SIGSTOP)
+    (process,) = owned_postgres.processes(schema)
     try:
-        with pytest.raises(StoreError, match="does not answer") as caught:
-            await store.exchange(Changes(added=[job_row(2)]), Wants())
-        assert caught.value.temporary
-        monkeypatch.setattr(_postgres_transport, "PATIENCE", 5.0)
-        monkeypatch.setattr(_postgres_claim, "_PATIENCE", "50ms")
-        with pytest.raises(StoreError, match="being let go of"):
-            await store.exchange(Changes(added=[job_row(2)]), Wants())
+        yield store, schema, process
     finally:
-        os.kill(process, signal.SIGCONT)
-    await until(lambda: process not in owned_postgres.processes(schema))
-    await store.exchange(Changes(added=[job_row(2)]), Wants())
-    assert await ids(store) == [1, 2]
+        if process in owned_postgres.processes(schema):
+            os.kill(process, signal.SIGCONT)
+        await until(lambda: process == current(store) or process not in owned_postgres.processes(schema))
     await store.close()
     owned_postgres.give_back(schema)
+
+
+def current(store):
+    connection = store._link._connection
+    return None if connection is None or connection.closed else connection.info.backend_pid
+
+
+async def test_a_server_that_stands_still_is_cut_off(owned_postgres, stuck, monkeypatch):
+    """What it does when it comes to life has no effect: by then somebody else may have what it was about."""
+    store, schema, process = stuck
+    os.kill(process, signal.SIGSTOP)
+    monkeypatch.setattr(_postgres_transport, "PATIENCE", 0.2)
+    changes = Changes(added=[job_row(2)], changed=[job_state(1, state="late")])
+    with pytest.raises(StoreError, match=r"does not answer: cut off after 0\.2 s") as caught:
+        await store.exchange(changes, Wants())
+    assert caught.value.temporary
+    monkeypatch.setattr(_postgres_transport, "PATIENCE", 5.0)
+    await store.exchange(changes, Wants())  # on another connection
+    await store.exchange(Changes(removed=[2], changed=[job_state(1, state="new")]), Wants())
+    os.kill(process, signal.SIGCONT)
+    await until(lambda: process not in owned_postgres.processes(schema))
+    assert owned_postgres.execute(f"SELECT id, state FROM {schema}.job") == [(1, "new")]
+    assert not (await store.exchange(Changes(), Wants())).fenced
+
+
+async def test_what_it_did_all_the_same_is_known(owned_postgres, stuck, monkeypatch):
+    """It stands still within an exchange, and goes on with it: then it was carried out, once."""
+    store, schema, process = stuck
+    impatient(monkeypatch)
+    changes = Changes(added=[job_row(2)], changed=[job_state(1, state="late")], released=[1, 2])
+    failed = []
+
+    async def exchange():
+        monkeypatch.setattr(_postgres_transport, "PATIENCE", 0.5)
+        with pytest.raises(StoreError, match="does not answer") as caught:
+            await store.exchange(changes, Wants())
+        failed.append(caught.value)
+
+    waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+    owned_postgres.execute("BEGIN")
+    owned_postgres.execute(f"LOCK TABLE {schema}.job")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(exchange)
+        await until(lambda: owned_postgres.execute(waits, process))
+        os.kill(process, signal.SIGSTOP)
+        owned_postgres.execute("COMMIT")
+    monkeypatch.setattr(_postgres_transport, "PATIENCE", 5.0)
+    with pytest.raises(StoreError, match="holds a lock") as caught:  # the row of this node is not free
+        await store.exchange(changes, Wants())
+    assert (failed[0].temporary, caught.value.temporary) == (True, True)
+    os.kill(process, signal.SIGCONT)
+    await until(lambda: process not in owned_postgres.processes(schema))
+    assert owned_postgres.execute(f"SELECT id, state FROM {schema}.job ORDER BY id") == [(1, "late"), (2, "{}")]
+    second = PostgresStore(owned_postgres.dsn, schema=schema)
+    await second.open()
+    await second.exchange(Changes(), Wants(holds=[1]))
+    await second.exchange(Changes(changed=[job_state(1, state="newer")], released=[1]), Wants())
+    answer = await store.exchange(changes, Wants())
+    assert (answer.lost, answer.fenced, answer.held) == ([], False, [])
+    assert owned_postgres.execute(f"SELECT id, state FROM {schema}.job ORDER BY id") == [(1, "newer"), (2, "{}")]
+    await second.close()
 
 
 # --- what passes, and what does not -----------------------------------------------------------------------------------
@@ -386,7 +418,8 @@ async def test_what_is_read_only_for_a_while(owned_postgres):
             with pytest.raises(StoreError, match="read-only") as caught:
                 await store.exchange(Changes(added=[job_row(2)]), Wants())
             assert caught.value.temporary
-            assert await ids(store) == [1]
+        with pytest.raises(StoreError, match="read-only"):  # who reads has to be heard of, too
+            await ids(store)
         second = PostgresStore(owned_postgres.dsn, schema=owned_postgres.new_schema())
         with pytest.raises(StoreError, match="read-only") as caught:
             await second.open()
@@ -402,9 +435,7 @@ async def test_what_is_read_only_for_a_while(owned_postgres):
 
 
 async def test_a_table_that_somebody_has_locked(postgres, schema, make, monkeypatch):
-    settings = {**_postgres_transport._SETTINGS, "lock_timeout": "50ms"}
-    text = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    monkeypatch.setattr(_postgres_transport, "_SET", f"SELECT {text}")
+    impatient(monkeypatch)
     store = make()
     await store.open()
     postgres.execute("BEGIN")
@@ -419,6 +450,52 @@ async def test_a_table_that_somebody_has_locked(postgres, schema, make, monkeypa
     await store.exchange(Changes(added=[job_row(1)], facts={"a": "b"}), Wants())
     assert await ids(store) == [1]
     await store.close()
+
+
+@pytest.fixture
+def small_disk():
+    """A file system of half a megabyte for the server, and what makes it larger."""
+
+    def mount(*arguments):
+        if subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode:
+            pytest.skip("file systems cannot be mounted here")
+
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("file systems cannot be mounted here")
+    folder = tempfile.mkdtemp(prefix="trioschedule-disk-", dir="/tmp")
+    try:
+        mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", folder)
+        try:
+            yield folder, lambda: mount("-o", "remount,size=8m", folder)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+    finally:
+        os.rmdir(folder)
+
+
+async def test_a_disk_that_is_full_may_have_room_later(owned_postgres, small_disk):
+    folder, enlarge = small_disk
+    shutil.chown(folder, _user())
+    name = owned_postgres.new_schema()
+    store = PostgresStore(owned_postgres.dsn, schema=name)
+    await store.open()
+    owned_postgres.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+    try:
+        owned_postgres.execute(f"ALTER TABLE {name}.job SET TABLESPACE small")
+        changes = Changes(added=[job_row(number, args="x" * 1000) for number in range(1, 1001)], facts={"a": "b"})
+        for _ in range(2):
+            with pytest.raises(StoreError, match="its disk is full") as caught:
+                await store.exchange(changes, Wants())
+            assert caught.value.temporary
+            assert caught.value.rows == ()
+        assert owned_postgres.execute(f"SELECT * FROM {name}.fact") == []
+        enlarge()
+        await store.exchange(changes, Wants())
+        assert len(await ids(store)) == 1000
+    finally:
+        await store.close()
+        owned_postgres.execute(f"DROP SCHEMA {name} CASCADE; CHECKPOINT")
+        owned_postgres.execute("DROP TABLESPACE small")
 
 
 async def test_tables_that_are_gone_are_for_somebody_to_look_at(postgres):

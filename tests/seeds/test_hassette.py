@@ -115,6 +115,7 @@ async def test_cancelling_twice_is_a_silent_no_op(autojump_clock):
         assert await my_job.cancel() is False
 
 
+@pytest.mark.not_on_nodes("of a job that this node does not hold cancel_nowait() only sends the command")
 async def test_cancel_is_possible_from_synchronous_code(autojump_clock):
     async with open_scheduler() as scheduler:
         my_job = await scheduler.schedule(Every(seconds=60), task)
@@ -249,6 +250,7 @@ async def test_self_cancelling_poll(autojump_clock):
     assert polls[-1] == "after the cancellation"
 
 
+@pytest.mark.not_on_nodes("of a job that this node does not hold cancel_nowait() only sends the command")
 async def test_a_job_cancelled_after_it_was_picked_up_never_runs(autojump_clock):
     calls = []
 

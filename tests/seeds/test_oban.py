@@ -121,6 +121,7 @@ async def test_retry_job_makes_it_run_at_once(autojump_clock):
         assert trio.current_time() == pytest.approx(5)
 
 
+@pytest.mark.not_on_nodes("a run that finds no place is nobody's until a node has one")
 async def test_retry_ignores_what_is_available_or_executing(autojump_clock):
     async with open_scheduler(queues={"default": 1}) as scheduler:
         executing = await scheduler.schedule(After(seconds=0), trio.sleep, 10)

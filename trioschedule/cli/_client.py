@@ -1,9 +1,13 @@
-"""The way to a scheduler: through the control socket of the process that serves it, or, if none does, into the file."""
+"""The way to a scheduler: through the control socket of the process that serves it, or, if none does, into the file.
+
+To jobs on a server as one more node, which runs nothing.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +24,9 @@ from ._load import FAILED, NOT_FOUND, USAGE, CommandLineError
 
 PATIENCE: Final = 30.0  # seconds for a reply that waits for nothing
 LONGEST_REPLY: Final = 256 * 1024 * 1024
+_SERVER: Final = re.compile("postgres(ql)?://", re.IGNORECASE)
+# Names the schema of the tables on a server, if it is another one.
+SCHEMA: Final = "TRIOSCHEDULE_SCHEMA"
 CODES: Final[Mapping[str, int]] = {"not_found": NOT_FOUND, "usage": USAGE, "failed": FAILED}
 
 
@@ -51,8 +58,12 @@ async def ask(file: str, command: str, args: Mapping[str, Any]) -> Answer:
         RefusedRequestError: the request was refused.
     """
     path = Path(file)
-    _check_file(file, path)
+    is_server = _SERVER.match(file) is not None
+    if not is_server:
+        _check_file(file, path)
     request = {"command": command, "args": {key: value for key, value in args.items() if value not in (None, [], ())}}
+    if is_server:
+        return Answer(_result(await _execute_on_server(file, request)), is_live=True)
     stream = await _connect(file, path)
     if stream is not None:
         return Answer(_result(await _exchange(file, stream, request)), is_live=True)
@@ -62,8 +73,6 @@ async def ask(file: str, command: str, args: Mapping[str, Any]) -> Answer:
 def _check_file(file: str, path: Path) -> None:
     if not file:  # Path("") is this directory
         raise CommandLineError("FILE must be the path of a database, not ''")
-    if re.match(r"(?i)postgres(ql)?://", file):  # not to be repeated: there may be a password in it
-        raise CommandLineError("FILE must be the path of a database: jobs of a server are not reached by this command")
     if path.is_dir():
         raise CommandLineError(f"{file} is a folder: give the path of a database", FAILED)
     if not path.exists():
@@ -123,6 +132,36 @@ async def _say(stream: trio.SocketStream, line: bytes) -> bytes:
                 break
             reply += some
     return bytes(reply)
+
+
+# --- to a server -----------------------------------------------------------------------------------------------------
+
+
+async def _execute_on_server(dsn: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    schema = os.environ.get(SCHEMA, "trioschedule")
+    try:
+        from ..stores import PostgresStore
+        from ..stores._postgres_schema import look
+        from ..stores._postgres_transport import Link, checked_dsn
+
+        dsn, shown = checked_dsn(dsn)
+        store = PostgresStore(dsn, schema=schema, listen=False)
+    except ImportError as error:
+        raise CommandLineError(str(error), FAILED) from None
+    except ValueError as error:
+        raise CommandLineError(str(error).replace("dsn: ", "FILE ").replace("schema: ", f"{SCHEMA} ")) from None
+    link = Link(dsn, shown, f"trioschedule {schema}")
+    try:
+        await link.in_thread(link.connect)
+        try:
+            if (await link.in_thread(lambda: look(link, schema))).found == 0:
+                raise CommandLineError(f"{shown} has no tables of trioschedule in the schema {schema!r}", NOT_FOUND)
+        finally:
+            link.disconnect()
+        async with open_scheduler(store, queues={}) as scheduler:
+            return await execute_control(scheduler, {"command": request["command"], "args": request["args"]})
+    except TrioscheduleError as error:
+        raise CommandLineError(str(error), FAILED) from None
 
 
 # --- into the file --------------------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ StatusName = Literal[
 Database = Annotated[
     str,
     Parameter(
-        help="The database of a scheduler. While a process serves it, that one is asked; else the file is opened.",
+        help="The database of a scheduler: a file, or postgresql://user@host/database. While a process serves the file "
+        "that one is asked, else it is opened. On a server the schema is that of $TRIOSCHEDULE_SCHEMA.",
     ),
 ]
 OneJob = Annotated[str | None, Parameter(help="Its id, if it is all digits, else its name.")]

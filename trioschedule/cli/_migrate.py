@@ -45,8 +45,8 @@ def register(app: App) -> None:
 
 
 @contextmanager
-def _connected(dsn: str, schema: str) -> Iterator[tuple[Link, int]]:
-    """A connection to the database, and the server's process behind it; what goes wrong ends the command."""
+def _connected(dsn: str, schema: str) -> Iterator[Link]:
+    """A connection to the database; what goes wrong ends the command."""
     try:
         from ..stores._postgres_schema import checked_name
         from ..stores._postgres_transport import Link, checked_dsn
@@ -57,7 +57,8 @@ def _connected(dsn: str, schema: str) -> Iterator[tuple[Link, int]]:
     except ValueError as error:
         raise CommandLineError(str(error).replace("dsn: ", "DSN ").replace("schema: ", "--schema ")) from None
     try:
-        yield link, link.connect()
+        link.connect()
+        yield link
     except StoreError as error:
         raise CommandLineError(str(error), FAILED) from None
     finally:
@@ -74,7 +75,7 @@ def status(dsn: Dsn, /, *, schema: Schema = "trioschedule", json: Json = False) 
     """
     from ..stores._postgres_schema import look
 
-    with _connected(dsn, schema) as (link, _):
+    with _connected(dsn, schema) as link:
         version = look(link, schema)
     if json:
         print(json_module.dumps({"schema": schema, "version": version.found, "newest": version.newest}))
@@ -91,21 +92,15 @@ def status(dsn: Dsn, /, *, schema: Schema = "trioschedule", json: Json = False) 
 def up(dsn: Dsn, /, *, schema: Schema = "trioschedule", json: Json = False) -> int:
     """Create the tables, or bring them up to date.
 
-    Each step is one transaction. No scheduler may be at work on them.
+    Each step is one transaction, and one process at a time makes it. Schedulers may be at work on them meanwhile.
 
     trioschedule migrate up postgresql://admin@localhost/jobs
     """
-    from ..stores._postgres_claim import Claim
     from ..stores._postgres_schema import look, prepare
 
-    with _connected(dsn, schema) as (link, process):
-        claim = Claim(link, schema)
-        claim.lock(process)
-        try:
-            done = prepare(link, schema)
-            version = look(link, schema)
-        finally:
-            claim.leave()
+    with _connected(dsn, schema) as link:
+        done = prepare(link, schema)
+        version = look(link, schema)
     if json:
         print(json_module.dumps({"schema": schema, "version": version.found, "done": done}))
     else:
@@ -123,7 +118,7 @@ def sql(dsn: Dsn, /, *, schema: Schema = "trioschedule") -> int:
     """
     from ..stores._postgres_schema import look, script
 
-    with _connected(dsn, schema) as (link, _):
+    with _connected(dsn, schema) as link:
         version = look(link, schema)
         print(script(schema, version.found), end="")
     return 0

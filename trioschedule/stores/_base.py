@@ -92,7 +92,8 @@ class QueueRow(NamedTuple):
 class Prune(NamedTuple):
     """Forget what has been over since before `before`, and what is more than `keep` of a kind; `most` of each at once.
 
-    Declared jobs are kept and do not count; those that claim a key until after `now` are kept, and do.
+    Declared jobs are kept and do not count; those that claim a key until after `now`, and those that a node holds, are
+    kept, and do.
     """
 
     before: int
@@ -107,6 +108,7 @@ class Message(NamedTuple):
     to: str
     sender: str
     body: str  # JSON
+    about: tuple[int, ...] = ()  # ids of jobs: it is not sent if in this exchange one of them is lost or clashing
 
 
 class Changes(NamedTuple):
@@ -126,6 +128,7 @@ class Changes(NamedTuple):
     # Of a store that is shared:
     released: Sequence[int] = ()  # ids of jobs that are held no more, after all that; those of `added` never were
     messages: Sequence[Message] = ()
+    together: Sequence[Sequence[int]] = ()  # ids of `added`: if one of them is clashing, so are the others
 
 
 class Query(NamedTuple):
@@ -151,12 +154,17 @@ class Due(NamedTuple):
 class Claim(NamedTuple):
     """Jobs that are due and that no node holds, by priority, `wake_at` and id; from then on they are held.
 
-    `limit` of them, and of each queue that is named at most so many; of other queues only if `others`.
+    `limit` of them, and of each queue that is named at most so many; of other queues only if `others`. Of a queue with
+    a total all nodes together hold no more than that. If functions are named: only what calls one of them, or has been
+    due since `strange`.
     """
 
     queues: Mapping[str, int]
     others: bool
     limit: int
+    totals: Mapping[str, int] = {}
+    functions: Sequence[str] | None = None
+    strange: int = 0
 
 
 class Wants(NamedTuple):
@@ -172,6 +180,8 @@ class Wants(NamedTuple):
     # Of a store that is shared:
     claim: Claim | None = None
     holds: Sequence[int] = ()  # ids of jobs that are to be held, due or not
+    queues: bool = False  # whether what was said about queues is wanted, too
+    now: int = 0  # the time: by it is decided what is due, and which keys are still claimed
 
 
 class Answer(NamedTuple):
@@ -186,10 +196,18 @@ class Answer(NamedTuple):
     held: Sequence[JobRow] = ()  # of `claim` and `holds`: this node holds them now
     elsewhere: Mapping[int, str] = {}  # of `holds`: the nodes that hold the others
     lost: Sequence[int] = ()  # ids of jobs in `changes` that this node does not hold: of them nothing was written
-    clashing: Sequence[int] = ()  # likewise, for a live job has that name, or another one that key
-    next_due: int | None = None  # when there will be something for `claim`
-    ids: tuple[int, int] = (0, 0)  # the highest ids of jobs and runs that any node has given out
-    messages: Sequence[Message] = ()  # to this node
+    # Likewise, but others than those, for a live job has that name, or another one that key. Only what a row has not
+    # claimed before is looked at: what replaces a job has its name while that one still cleans up. What was held still
+    # is.
+    clashing: Sequence[int] = ()
+    next_due: int | None = None  # when there will be something for `claim`, but for its totals and functions
+    ids: tuple[int, int] = (0, 0)  # the highest ids of jobs and runs that any node has given out, as far as is known
+    messages: Sequence[Message] = ()  # to this node; read after `held`: who gave a job back has said before what it did
+    # This node was taken for dead: it holds nothing any more but what is in `held`, where what it has added is, too.
+    fenced: bool = False
+    queues: Sequence[QueueRow] = ()  # all, if they are wanted
+    groups: Sequence[str] = ()  # that this node has opened, and of nodes that have died: those it is to leave for them
+    clock: int | None = None  # the time that counts for all nodes, if the store has one
 
 
 class Opened(NamedTuple):
@@ -239,13 +257,20 @@ class Store(Protocol):
 
 
 class SharedStore(Store, Protocol):
-    """A store that many nodes share; each of them drives one of these."""
+    """A store that many nodes share; each of them drives one of these.
+
+    An exchange that has failed with a ``temporary`` error and without ``rows`` may have been carried out all the same,
+    if a connection breaks before that is told. Then the next one is given the very same `Changes`, again and again, and
+    the store finds out whether they are written; so they are once, whatever others have done with the jobs meanwhile.
+    What is read is read anew; what was clashing and whether this node was fenced is told again, and `held` is all that
+    it holds.
+    """
 
     async def listen(self, nudge: Callable[[int | None], object], /) -> None:
         """A task that ends when it is cancelled: say what other nodes have written that this one should know of.
 
-        ``nudge(wake_at)``: then there will be something to claim; ``nudge(None)``: there is a message. What is not
-        heard of costs time alone, for everything is looked at now and then.
+        ``nudge(wake_at)``: then there will be something to claim; ``nudge(None)``: there is a message, or something
+        was said about a queue. What is not heard of costs time alone, for everything is looked at now and then.
 
         Raises:
             StoreError: nothing can be heard just now; it is called again.

@@ -105,6 +105,11 @@ class KeptTables(Tables):
         return bool(self._dirty or self._removed or self._queues or self._groups_opened or self._groups_left)
 
     @property
+    def queues_to_write(self) -> Collection[str]:
+        """The queues about which something is to be written."""
+        return self._queues.keys()
+
+    @property
     def refusals(self) -> int:
         """How many jobs the store has refused."""
         return len(self._refused)
@@ -363,10 +368,6 @@ class KeptTables(Tables):
     def knows(self, job_id: int) -> bool:
         """Whether a job's record is at hand."""
         return job_id in self._jobs or job_id in self._resting
-
-    def holds(self, job_id: int) -> bool:
-        """Whether this scheduler may change a job."""
-        return job_id in self._jobs
 
     def knows_live(self, name: str) -> bool:
         """Whether the live job of this name is in memory; there is only one."""

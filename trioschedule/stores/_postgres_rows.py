@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ._base import Answer, Changes, Due, JobRow, Opened, Prune, Query, QueueRow, RunRow, Wants
-from ._names import number_of
+from ._base import Answer, Changes, Claim, JobRow, JobState, Opened, Prune, Query, QueueRow, RunRow, Wants
 from ._postgres_transport import RefusedError, Rows, Statement, bounded, is_text
 
 Known = dict[str, str]
@@ -23,12 +23,6 @@ class _Step(NamedTuple):
     owner: Callable[[Any], int | None]
     # Rows of one statement have to differ in this; None: they need not.
     key: Callable[[Any], Any] | None
-
-
-def _number(name: str | None) -> int | None:
-    """The number that a name ends in; the greatest that the server knows at most."""
-    number = None if name is None else number_of(name)
-    return None if number is None else bounded(number)
 
 
 def _first(row: Any) -> Any:
@@ -55,20 +49,27 @@ def _checked(row: Any) -> Any:
     return row
 
 
-# In the order of `Changes`.
+# In the order of `Changes`, but for the runs: they come before what changes last, with which their jobs are given back.
+# Rows of `added` and `changed` have one column more: whether the node goes on holding the job.
 _STEPS: Final = (
     _Step("removed", "remove_runs_of_jobs", _itself, _itself, None),
     _Step("removed", "remove_jobs", _itself, _itself, None),
-    _Step("added", "add_jobs", lambda row: (*_checked(row), _number(row.name)), _first, _first),
+    _Step("added", "add_jobs", _checked, _first, _first),
     _Step("defined", "define_jobs", _checked, _first, _first),
-    _Step("changed", "change_jobs", lambda row: (*_checked(row), _number(row.name)), _first, _first),
     _Step("runs", "add_runs", _checked, lambda row: int(row.job_id), _first),
     _Step("runs_reopened", "remove_runs", _itself, _nobody, None),
+    _Step("changed", "change_jobs", _checked, _first, _first),
     _Step("queues", "set_queues", _itself, _nobody, _first),
     _Step("groups_opened", "open_groups", _itself, _nobody, _itself),
     _Step("groups_left", "leave_groups", _itself, _nobody, None),
     _Step("facts", "set_facts", _itself, _nobody, None),
+    _Step("released", "release", _itself, _itself, None),
+    _Step("messages", "send", _itself, _nobody, None),
 )
+# Their process dies with their node: who is given such a job decides about it.
+_AT_WORK: Final = ("running", "cancelling")
+# Names and keys are locked by so many buckets: a node may take thousands at once, and a server has not many locks.
+_BUCKETS: Final = 256
 
 
 class Part(NamedTuple):
@@ -77,19 +78,19 @@ class Part(NamedTuple):
     step: _Step
     rows: Sequence[Any]
 
-    def statement(self, known: Known) -> Statement:
-        """It, with its values.
+    def statement(self, known: Known, values: Mapping[str, Any]) -> Statement:
+        """It, with its values, and those that all have.
 
         Raises:
             RefusedError: a value is none that can be sent.
         """
-        if self.step.statement.startswith("remove"):
-            return known[self.step.statement], {"ids": _ids(self.rows)}
+        if self.step.statement.startswith(("remove", "release")):
+            return known[self.step.statement], {**values, "ids": _ids(self.rows)}
         rows = self.rows if self.step.values is _itself else list(map(self.step.values, self.rows))
         ids = _ids(self.owners()) if self.step.key is _first and self.step.field != "added" else ""
         try:
             text = msgspec.json.encode(rows, enc_hook=_plain).decode()
-            return known[self.step.statement], {"rows": text, "ids": ids}
+            return known[self.step.statement], {**values, "rows": text, "ids": ids}
         except (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError) as exc:
             raise RefusedError(str(exc)) from exc
 
@@ -119,10 +120,17 @@ def _ids(ids: Iterable[int]) -> str:
 
 def parts(changes: Changes) -> list[Part]:
     """All that is to be written, but for what is to be forgotten, in order."""
+    released = set(changes.released)
     found: list[Part] = []
     for step in _STEPS:
-        given = getattr(changes, step.field)
-        rows = list(given.items()) if step.field == "facts" else given
+        rows: Sequence[Any] = getattr(changes, step.field)
+        if step.field in {"added", "changed"}:
+            rows = [(*row, not _goes(row, released)) for row in rows]
+        elif step.field == "facts":
+            rows = [fact for fact in changes.facts.items() if fact[0] not in {"job_id", "run_id"}]
+        elif step.field == "released":
+            gone = {row.id for row in written(changes) if _goes(row, released)}
+            rows = [job_id for job_id in changes.released if job_id not in gone]
         if not rows:
             continue
         if step.key is None or len(set(map(step.key, rows))) == len(rows):
@@ -132,16 +140,102 @@ def parts(changes: Changes) -> list[Part]:
     return found
 
 
+def written(changes: Changes) -> list[JobRow | JobState]:
+    """The rows of jobs that say how they live."""
+    return [*changes.added, *changes.changed]
+
+
+def _goes(row: JobRow | JobState, released: Collection[int]) -> bool:
+    """Whether a job is given back with its row; what is at work in it has to be made due for that."""
+    return row.id in released and row.status not in _AT_WORK
+
+
+def claims(known: Known, changes: Changes, values: Mapping[str, Any]) -> list[Statement]:
+    """What leaves out those jobs whose name or key is taken by others; nothing if there is nothing to take.
+
+    Raises:
+        RefusedError: a name or a key is none that can be sent.
+    """
+    taken: list[tuple[int, str | None, str | None, int | None]] = []
+    now = values["now"]
+    batches = {job_id: number for number, batch in enumerate(changes.together) for job_id in batch}
+    for row in written(changes):
+        name = row.name if row.finished_at is None else None
+        key = row.unique_key if row.finished_at is None or (row.key_until or 0) > now else None
+        if name is not None or key is not None or row.id in batches:
+            taken.append((row.id, name, key, batches.get(row.id)))
+    texts = [text for _, *both, _ in taken for text in both if text is not None]
+    if not texts:
+        return []
+    if not all(map(is_text, texts)):
+        raise RefusedError("a name or a key has something in it that no text of the server can have")
+    buckets = {zlib.crc32(text.encode()) % _BUCKETS for text in texts}
+    mine = _ids({row.id for row in written(changes)}.union(changes.removed))
+    given = {**values, "rows": msgspec.json.encode(taken).decode(), "ids": mine, "buckets": _ids(sorted(buckets))}
+    found: list[Statement] = [(known["lock_names"], given), (known["skip"], given)]
+    if keys := [(key, job_id) for job_id, _, key, _ in taken if key is not None]:
+        takers = _ids(job_id for _, job_id in keys)
+        found.append((known["take_keys"], {**given, "keys": [key for key, _ in keys], "takers": takers}))
+    return found
+
+
+def doubts(known: Known, changes: Changes, values: Mapping[str, Any]) -> list[Statement]:
+    """What finds out which messages must not be sent; nothing if they tell of no change."""
+    told = {job_id for message in changes.messages for job_id in message.about}
+    touched = {row.id for rows in (changes.defined, changes.changed) for row in rows}.union(changes.removed)
+    about = told & touched
+    added = [row.id for row in changes.added]
+    return [(known["doubt"], {**values, "about": _ids(about), "added": _ids(added)})] if about else []
+
+
+def ids_of(text: str) -> set[int]:
+    """The ids in an array, as the server writes it."""
+    return {int(one) for one in text.strip("{}").split(",") if one}
+
+
+def least_wake(changes: Changes) -> int | None:
+    """The first time at which something is due of what is given back."""
+    released = set(changes.released)
+    rows = [row for row in written(changes) if row.id in released]
+    times = [row.wake_at for row in rows if row.wake_at is not None]
+    # Of the others nothing is known here: they may be due now.
+    return min(times, default=None) if len(rows) == len(released) else 0
+
+
 # --- forgetting -------------------------------------------------------------------------------------------------------
 
 
-def forget(known: Known, kind: str, asked: Prune, *, is_full: bool) -> Statement:
-    """Forget ``jobs`` or ``runs``; ``is_full`` if there may be more than are kept."""
-    values = {
-        "before": bounded(asked.before), "now": bounded(asked.now), "keep": bounded(asked.keep, 0),
-        "most": bounded(asked.most, 0), "is_full": is_full,
+def forget(known: Known, asked: Prune, values: Mapping[str, Any]) -> list[Statement]:
+    """Forget jobs, whose ids are given, and runs."""
+    given = {
+        **values, "before": bounded(asked.before), "now": bounded(asked.now), "keep": bounded(asked.keep, 0),
+        "most": bounded(asked.most, 0),
     }  # fmt: skip
-    return known[f"forget_{kind}"], values
+    return [(known["forget_jobs"], given), (known["forget_runs"], given)]
+
+
+# --- claiming ---------------------------------------------------------------------------------------------------------
+
+
+def claiming(known: Known, claim: Claim, values: Mapping[str, Any]) -> list[Statement]:
+    """Hold what is due, and ask when more will be."""
+    named = {**(dict.fromkeys(claim.totals, claim.limit) if claim.others else {}), **claim.queues}
+    queues = {name: room for name, room in named.items() if is_text(name)}
+    given = {
+        **values, "others": claim.others, "queues": list(queues), "limit": bounded(claim.limit, 0),
+        "rooms": _ids(bounded(min(room, claim.limit), 0) for room in queues.values()),
+        "totals": [claim.totals.get(name) for name in queues], "strange": claim.strange,
+        "functions": None if claim.functions is None else list(filter(is_text, claim.functions)),
+    }  # fmt: skip
+    names = [name for name in queues if name in claim.totals]
+    locking: list[Statement] = [(known["lock_queues"], {**given, "names": names})] if names else []
+    return [*locking, (known["claim"], given), (known["next_due"], given)]
+
+
+def holding(known: Known, job_ids: Iterable[int], values: Mapping[str, Any]) -> list[Statement]:
+    """Hold these jobs; ask which are this node's then, and whose the others are."""
+    given = {**values, "ids": _ids(sorted({job_id for job_id in job_ids if 0 <= job_id < 2**63}))}
+    return [(known[name], given) for name in ("hold", "held", "elsewhere")]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -161,7 +255,6 @@ class Reading:
         self._named = self._add("named", {"names": self._names}) if self._names else None
         self._keyed = self._add("keyed", {"keys": keys}) if keys else None
         self._queries = [self._find(query, whole=True) for query in wants.queries]
-        self._due = None if wants.due is None else self._add("due", _place(wants.due))
         self._history = self._ask_history()
         self._counts = [self._find(query, whole=False) for query in wants.counts]
 
@@ -211,7 +304,6 @@ class Reading:
                 history[run.job_id].append(run)
         return Answer(
             jobs=[jobs[job_id] for job_id in sorted(jobs)],
-            due=[] if self._due is None else list(map(JobRow._make, found[self._due])),
             history=history,
             counted=counted,
             pruned=pruned,
@@ -230,40 +322,28 @@ def _by_id(rows: Rows) -> dict[int, JobRow]:
     return {row[0]: JobRow._make(row) for row in rows}
 
 
-def _place(due: Due) -> dict[str, Any]:
-    return {"at": bounded(due.wake_at), "id": bounded(due.id), "limit": bounded(due.limit, 0)}
-
-
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
 def looking(known: Known) -> list[Statement]:
     """What finds out what is there."""
-    names = ("facts", "queues", "groups", "count_live", "last_ids", "active", "declared")
-    return [(known[name], {}) for name in names]
+    return [(known[name], {}) for name in ("facts", "queues", "count_live", "last_ids", "declared")]
 
 
-def last_id(rows: Rows, facts: dict[str, str]) -> tuple[int, int]:
-    """The highest ids that ever were: rows are removed, the facts stay, and know of runs inside of jobs too."""
-    job, run = rows[0]
-    return _last(job, facts.get("job_id", "")), _last(run, facts.get("run_id", ""))
-
-
-def _last(highest: int | None, told: str) -> int:
-    return max(highest or 0, int(told) if told.isdecimal() and len(told) < 20 else 0)
-
-
-def opened(found: Sequence[Rows], numbered: Rows, last: tuple[int, int]) -> Opened:
+def opened(found: Sequence[Rows], node: str, lease: float, place: int) -> Opened:
     """What is there."""
-    facts, queues, groups, live, _, active, declared = found
+    facts, queues, live, last, declared = found
     return Opened(
         facts=dict(facts),
         queues=[QueueRow._make(row) for row in queues],
-        groups=[name for (name,) in groups],
+        groups=[],
         open_jobs=live[0][0],
-        last_job_id=last[0],
-        last_run_id=last[1],
-        active=sorted(map(JobRow._make, active)),
+        last_job_id=last[0][0] or 0,
+        last_run_id=last[0][1] or 0,
+        active=[],
         declared=sorted(map(JobRow._make, declared)),
-        numbered=sorted(name for (name,) in numbered),
+        numbered=[],
+        node=node,
+        lease=lease,
+        place=place,
     )

@@ -10,11 +10,24 @@ from typing import Final, NamedTuple, final
 
 from .._errors import StoreError
 from ._base import JobRow
-from ._postgres_transport import Link, RefusedError, Statement, quoted
+from ._postgres_transport import Lasting, Link, RefusedError, Statement, quoted
 
 _PACKAGE: Final = "trioschedule.stores"
 # The server would cut off what is longer, and say so to nobody.
 _LONGEST_NAME: Final = 63
+# What exchanges are made of again and again. Not what is searched for by conditions that may be missing: its plan
+# depends on them.
+_LASTING: Final = frozenset({
+    "guard", "skip", "take_keys", "lock_names", "doubt", "held_by_others", "add_jobs", "define_jobs", "change_jobs",
+    "release", "add_runs", "remove_runs", "remove_jobs", "remove_runs_of_jobs", "set_queues", "open_groups",
+    "leave_groups", "set_facts", "send", "messages", "forget_messages", "bury", "others", "left_groups", "last_ids",
+    "lock_queues", "claim", "next_due", "hold", "held", "elsewhere", "queues", "jobs", "named", "keyed", "history",
+})  # fmt: skip
+# Of jobs that a node writes those that it may: it holds them, and they were not left out for a name that is taken. Not
+# said by an equation, for which the server might read the index of all that is held instead of that of the ids.
+_MINE: Final = (
+    "owner IS NOT DISTINCT FROM %(place)s AND id <> ALL ((SELECT current_setting('trioschedule.skipped'))::bigint[])"
+)
 
 
 @final
@@ -58,7 +71,11 @@ def statements(schema: str) -> dict[str, str]:
     """All statements by the names of their files, about the tables of one schema."""
     place = quoted(schema)
     columns = ", ".join(f'job."{column}"' for column in JobRow._fields)
-    return {name: text.replace("{schema}", place).replace("{job}", columns) for name, text in _sources().items()}
+    found = {
+        name: text.replace("{mine}", _MINE).replace("{schema}", place).replace("{job}", columns)
+        for name, text in _sources().items()
+    }
+    return {name: Lasting(text) if name in _LASTING else text for name, text in found.items()}
 
 
 @functools.cache

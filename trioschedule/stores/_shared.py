@@ -11,20 +11,28 @@ to change. Everything else is in the store, and belongs to whoever claims it fir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, final
 from weakref import WeakValueDictionary
 
 import attrs
 
-from .._records import ACTIVE, DUE, RETRYING, JobRecord, RunRecord, Selection
-from ._base import Answer, Changes, Claim, JobRow, Message, Opened, Prune, RunRow
+from .._records import ACTIVE, DUE, MANUAL, RETRYING, JobRecord, JobStatus, RunRecord, RunStatus, Selection
+from .._time import US
+from ._base import Answer, Changes, Claim, JobRow, Message, Opened, Prune, QueueRow, RunRow
 from ._kept import KeptTables, Storing
+from ._tables import _SLACK
 
 # Ids end in the place of the node that gave them out: nodes need not agree on the next one.
 PLACES: Final = 1_000
 # So many jobs are claimed at once.
 MOST_CLAIMED: Final = 256
+# After a claim that got nothing of what is due the next one follows in twice so long, and twice that, some times.
+PATIENCE_US: Final = 25_000
+MOST_IN_VAIN: Final = 6
+# What calls a function that is not known here is left to others for so long: while programs are replaced one by one
+# some know it and some do not. What nobody has taken until then fails, with the reason.
+STRANGE_US: Final = 600 * US
 
 Rooms = tuple[Mapping[str, int], bool]
 
@@ -41,8 +49,15 @@ class SharedTables(KeptTables):
         self._counted = [opened.last_job_id // PLACES, opened.last_run_id // PLACES]
         # So many more runs of each queue could start, and whether there is room in all others; set by the scheduler.
         self.rooms: Callable[[], Rooms] = lambda: ({}, False)
+        # Of queues with a limit for all nodes together: that.
+        self.totals: Mapping[str, int] = {}
+        # The functions that are known here; None: all.
+        self.functions: Callable[[], Sequence[str] | None] = lambda: None
         self.limit_of: Callable[[str], int | None] = lambda queue: None
         self._next_due: int | None = None
+        self._asked_at = 0
+        self._in_vain = 0
+        self._heard: int | None = None  # since the last claim; its answer does not know of it
         self._is_due = True
         self._was_full: frozenset[str] = frozenset()
         self._visitors: dict[int, JobRecord] = {}
@@ -53,8 +68,14 @@ class SharedTables(KeptTables):
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
         self._messages: list[Message] = []
+        # What was dropped while an exchange is under way.
+        self._dropped: set[int] = set()
         self._leaving: dict[int, JobRecord] = {}
         self._is_closing = False
+        # Jobs that will be there when somebody's transaction commits, and have not been seen.
+        self._enlisted: WeakValueDictionary[int, JobRecord] = WeakValueDictionary()
+        # Whether ids were given out to jobs that are not written here.
+        self._has_new_ids = False
 
     # --- ids ------------------------------------------------------------------------------------------------------
 
@@ -68,11 +89,15 @@ class SharedTables(KeptTables):
         self._last_ids = self._last_ids[0], self._counted[1] * PLACES + self._place
         return self._last_ids[1]
 
-    # --- what is here ---------------------------------------------------------------------------------------------
+    def enlisted(self, job: JobRecord) -> JobRow:
+        """The row of a job that somebody else writes, perhaps. When it is there, it is anybody's."""
+        assert job.stored is not None
+        job.stored.is_new = False
+        self._resting[job.id] = self._enlisted[job.id] = job
+        self._has_new_ids = True
+        return self.rows.added(job, self.rows.state(job, []))
 
-    def holds(self, job_id: int) -> bool:
-        """Whether this node may change a job."""
-        return job_id in self._jobs
+    # --- what is here ---------------------------------------------------------------------------------------------
 
     def knows(self, job_id: int) -> bool:
         return job_id in self._jobs or job_id in self._visitors
@@ -106,6 +131,11 @@ class SharedTables(KeptTables):
             return super().runs_of(job_id, limit)
         return sorted(visitor.stored.runs, key=lambda run: -run.id)[:limit]
 
+    def ready_in(self, queue: str) -> int:
+        """How many runs wait for a place in their queue, and for nothing else."""
+        ready = {run_id for _, _, run_id in self._ready.get(queue, ())}
+        return sum(run_id in self._due and self._due[run_id].options.queue == queue for run_id in ready)
+
     def due(self, now: int, limit: int, /) -> list[JobRecord | RunRecord]:
         """What has come due, but for jobs whose queue has no room here: another node may have some."""
         rows = super().due(now, limit)
@@ -130,10 +160,11 @@ class SharedTables(KeptTables):
 
     @property
     def is_dirty(self) -> bool:
-        return super().is_dirty or bool(self._idle or self._given_up or self._messages)
+        return super().is_dirty or self._has_new_ids or bool(self._idle or self._given_up or self._messages)
 
     def take(self, prune: Prune | None) -> Changes:
         changes = super().take(prune)
+        self._has_new_ids = False
         touched = [row.id for rows in (changes.added, changes.changed, changes.defined) for row in rows]
         for job_id in {*touched, *self._idle}:
             job = self._jobs.get(job_id)
@@ -144,11 +175,12 @@ class SharedTables(KeptTables):
         released = (*self._leaving, *self._given_up.difference(self._jobs))
         self._given_up.clear()
         messages, self._messages = self._messages, []
+        self._dropped.clear()
         return changes._replace(released=released, messages=messages)
 
     def _let_go(self, job: JobRecord) -> None:
         self._leaving[job.id] = job
-        times = [run.ready_at for run in job.live if run.status is RETRYING]
+        times = [run.ready_at if run.status is RETRYING else run.due for run in job.live]
         if job.wake_at is not None:
             times.append(job.wake_at)
         self._leave_queues(job)
@@ -161,25 +193,44 @@ class SharedTables(KeptTables):
         for run in job.live:
             if run.status is DUE:
                 self._due.pop(run.id, None)
+                self._tidy(run.options.queue)
             elif run.status is RETRYING:
                 self._timed -= 1
 
+    def _tidy(self, queue: str) -> None:
+        """Forget places in a queue where nothing waits any more: here nobody may ever come to them."""
+        waiting = self._ready.get(queue, ())
+        if len(waiting) > 2 * len(self._due) + _SLACK:
+            self._ready[queue] = sorted({rank for rank in waiting if rank[2] in self._due})
+            if not self._ready[queue]:
+                del self._ready[queue]
+
     def _may_rest(self, job: JobRecord) -> bool:
-        if job.follows or job.id in self._refused or any(run.status in ACTIVE for run in job.live):
+        if job.id in self._refused or any(run.status in ACTIVE for run in job.live) or self._is_behind(job):
             return False
-        # A run that waits for its next attempt, or for a place that there is not, can have it anywhere. (One that its
-        # group holds up waits here: it would be claimed again at once.)
+        # A run that waits for its next attempt, or for a place that there is not, can have it anywhere, and one whose
+        # job is paused asks for none. (One that its group holds up waits here: it would be claimed again at once.)
         limit = self.limit_of(job.options.queue)
         is_full = limit is not None and limit <= self._in_queue[job.options.queue]
-        return is_full or all(run.status is RETRYING for run in job.live)
+        paused = job.paused is not None
+        return is_full or all(run.status is RETRYING or (paused and run.kind is not MANUAL) for run in job.live)
+
+    def _is_behind(self, job: JobRecord) -> bool:
+        """Whether a job waits here for the cleanup of what it has replaced."""
+        return any(run.status in ACTIVE for before in job.follows for run in before.live)
 
     def give_back(self, changes: Changes) -> None:
-        self._messages = [*changes.messages, *self._messages]
+        kept = [message for message in changes.messages if self._dropped.isdisjoint(message.about)]
+        self._messages = [*kept, *self._messages]
         self._given_up.update(job_id for job_id in changes.released if job_id not in self._leaving)
         for job in self._leaving.values():
             self._adopt(job)
         self._leaving.clear()
         super().give_back(changes)
+
+    def loosen(self) -> None:
+        """Let the next exchange give back what has nothing at work."""
+        self._idle.update(self._jobs)
 
     def close(self) -> None:
         """Let the exchanges to come give back everything."""
@@ -197,6 +248,15 @@ class SharedTables(KeptTables):
         jobs += [self._hold(row) for row in answer.held if row.id not in self._jobs]
         if is_fetched:
             self._next_due = answer.next_due
+            if answer.held or answer.next_due is None or answer.next_due > self._asked_at:
+                self._in_vain = 0
+            else:
+                # The clock of the store may be a little behind the one here, or somebody else is just taking it, or
+                # it is for nobody here: of a function that is not known, or other nodes have as many as all may have.
+                self._in_vain = min(self._in_vain + 1, MOST_IN_VAIN)
+                self._next_due = self._asked_at + (PATIENCE_US << self._in_vain)
+            if self._heard is not None:
+                self.hear(self._heard)
         return jobs
 
     def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
@@ -217,6 +277,7 @@ class SharedTables(KeptTables):
     def _record(self, row: JobRow) -> JobRecord:
         """What a row says, in the record that there is of its job, if there is one."""
         read = self.rows.read(row)
+        self._enlisted.pop(row.id, None)
         job = self._resting.get(row.id)
         if job is None:
             job = self._resting[row.id] = read
@@ -232,6 +293,9 @@ class SharedTables(KeptTables):
     def _known_run(self, read: RunRecord, job: JobRecord) -> RunRecord:
         run = self._known_runs.setdefault(read.id, read)
         if run is not read:
+            if run.job.id != job.id:  # of another job, in a row that is broken: that one keeps its record
+                read.job = job
+                return read
             if run.finished_at is not None and run.finished_at == read.finished_at:
                 read.exception, read.value, read.kept = run.exception, run.value, run.kept  # it ended here
             _update(run, read)
@@ -264,9 +328,35 @@ class SharedTables(KeptTables):
             *[self._known_run(run, job) for run in read],
         ]
 
+    def not_changed(self, rows: Iterable[QueueRow]) -> list[QueueRow]:
+        """Of what is said about queues that to which something newer is not about to be written here."""
+        return [row for row in rows if row.name not in self._queues]
+
+    def vanish(self, job_ids: Iterable[int], now: int) -> None:
+        """These are not in the store any more; somebody may have them in hand."""
+        for job_id in job_ids:
+            job = self._resting.get(job_id)
+            if job is None or job.is_over or job_id in self._jobs or job_id in self._enlisted:
+                continue
+            for run in job.live:
+                self.vanish_run(run, now)
+            job.ending, job.finished_at, job.reason = JobStatus.CANCELLED, now, "it was deleted"
+            job.live, job.next_due, job.wake_at, job.paused = (), None, None, None
+
+    def missing(self, run_ids: Iterable[int]) -> list[RunRecord]:
+        """Of these runs those that are neither over nor, for all that is known, live: of jobs that are not held."""
+        runs = [run for run_id in run_ids if (run := self._known_runs.get(run_id)) is not None and not run.is_over]
+        return [run for run in runs if run.job.id not in self._jobs and run not in run.job.live]
+
+    def vanish_run(self, run: RunRecord, now: int) -> None:
+        """It has ended, and nobody knows how."""
+        run.status, run.finished_at, run.reason = RunStatus.CANCELLED, now, "its record was deleted"
+
     def drop(self, job_ids: Iterable[int]) -> list[RunRecord]:
         """Forget jobs that are somebody else's now, whatever was changed of them; gives the runs that are at work."""
         at_work: list[RunRecord] = []
+        self._dropped.update(job_ids)
+        self._messages = [message for message in self._messages if self._dropped.isdisjoint(message.about)]
         for job_id in job_ids:
             job = self._jobs.get(job_id)
             self._dirty.pop(job_id, None)
@@ -297,6 +387,7 @@ class SharedTables(KeptTables):
 
     def hear(self, at: int) -> None:
         """Another node says that there will be something to claim then."""
+        self._heard = at if self._heard is None else min(self._heard, at)
         if self._next_due is None or at < self._next_due:
             self._next_due = at
 
@@ -308,11 +399,12 @@ class SharedTables(KeptTables):
         is_due = self._is_due or (self._next_due is not None and self._next_due <= now) or bool(self._was_full - full)
         if not is_due or (not others and len(full) == len(queues)):
             return None
-        return Claim(dict(queues), others, MOST_CLAIMED)
+        self._asked_at = now
+        return Claim(dict(queues), others, MOST_CLAIMED, self.totals, self.functions(), now - STRANGE_US)
 
     def claimed(self, claim: Claim) -> None:
         """This is asked for."""
-        self._is_due = False
+        self._is_due, self._heard = False, None
         self._was_full = frozenset([name for name, room in claim.queues.items() if room <= 0])
 
     def fetch_at(self) -> int | None:
@@ -323,8 +415,12 @@ class SharedTables(KeptTables):
         stay = self._guests & self._dirty.keys()
         for job_id in self._guests - stay:
             job = self._jobs.get(job_id)
-            if job is not None and self._may_rest(job):
+            if job is None:
+                continue
+            if self._may_rest(job):
                 self._idle.add(job_id)
+            elif self._is_behind(job):
+                stay.add(job_id)
         self._guests = stay
 
 

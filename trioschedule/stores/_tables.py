@@ -70,6 +70,10 @@ class Tables:
     def job(self, job_id: int, /) -> JobRecord | None:
         return self._jobs.get(job_id)
 
+    def holds(self, job_id: int) -> bool:
+        """Whether this scheduler may change a job."""
+        return job_id in self._jobs
+
     def row(self, job_id: int, /) -> JobRecord | None:
         """The job with this id, if it is in memory."""
         return self._jobs.get(job_id)
@@ -99,7 +103,9 @@ class Tables:
         ids: Iterable[int]
         if selection.name is not None:
             unnamed = self._with_default_name(selection.name)
-            ids = {*self._names.ids(selection.name), *([] if unnamed is None else [unnamed.id])}
+            # Not one that is only looked at.
+            default = [] if unnamed is None or unnamed.id not in self._jobs else [unnamed.id]
+            ids = {*self._names.ids(selection.name), *default}
         elif selection.group is not None:
             ids = self._groups.get(selection.group, {})
         else:

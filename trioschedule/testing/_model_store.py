@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, final
 
 import trio
 
-from .._clock import WallClock
 from .._errors import StoreError
 from ..stores import (
     Answer,
@@ -25,9 +24,10 @@ from ..stores import (
     Wants,
 )
 from . import _model_nodes as model_nodes
-from ._model_nodes import Nodes
+from ._model_nodes import Judgement, Nodes
 
 _AT_WORK: Final = ("running", "cancelling")
+_LAST_IDS: Final = ("job_id", "run_id")
 _FIRST: Final = -(2**63)
 _LAST: Final = 2**63 - 1
 
@@ -69,7 +69,11 @@ class ModelStore:
         self.node: str | None = None
         self._lease = lease
         self._is_open = False
-        self._clock: WallClock
+        self._place = 0
+        self._now = 0
+        # The last changes that were written, and what was left out of them; and the messages that were read with them.
+        self._last = Judgement(Changes())
+        self._read: list[int] = []
 
     def __repr__(self) -> str:
         return f"<ModelStore with {len(self.data.jobs)} jobs>"
@@ -83,10 +87,9 @@ class ModelStore:
         await trio.lowlevel.checkpoint()
         if self._lease is not None:
             self._is_open = True
-            self._clock = WallClock()
-            self.node, place = self.data.nodes.enter(trio.current_time())
+            self.node, self._place = self.data.nodes.enter(trio.current_time())
             opened = _opened(self.data)._replace(active=[], groups=[], numbered=[])
-            return opened._replace(node=self.node, lease=self._lease, place=place)
+            return opened._replace(node=self.node, lease=self._lease, place=self._place)
         if self.data.is_in_use:
             raise StoreError("these data are in use by another ModelStore: close that first")
         self.data.is_in_use = self._is_open = True
@@ -109,38 +112,61 @@ class ModelStore:
         return _read(self.data, wants, pruned)
 
     def _exchange_as_node(self, node: str, changes: Changes, wants: Wants) -> Answer:
-        data, nodes, now = self.data, self.data.nodes, self._clock.now()
+        data, nodes, now = self.data, self.data.nodes, wants.now
         assert self._lease is not None
-        orphans = nodes.beat(node, trio.current_time(), self._lease)
-        lost = nodes.not_held(node, changes)
-        clashing = model_nodes.clashing(data.jobs, changes, now)
-        changes = model_nodes.without(changes, lost | clashing)
-        model_nodes.let_go_of_keys(data.jobs, changes)
-        ids = [max(int(facts.get(name, 0)) for facts in (data.facts, changes.facts)) for name in ("job_id", "run_id")]
-        _write(data, changes._replace(facts={**changes.facts, "job_id": str(ids[0]), "run_id": str(ids[1])}))
-        nodes.holders.update((row.id, node) for row in changes.added)
-        for job_id in [*changes.removed, *changes.released]:
-            if nodes.holders.get(job_id) == node:
-                del nodes.holders[job_id]
-        model_nodes.free_again(data.jobs, [*orphans, *changes.released], now)
-        nodes.messages += changes.messages
+        self._now = now
+        was_dead, is_known = nodes.beat(node, self._place, trio.current_time()), False
+        if changes is self._last.changes:  # it was carried out, and the answer was lost
+            is_known = True
+            self._last, changes = self._last._replace(was_dead=was_dead or self._last.was_dead), Changes()
+        else:
+            nodes.forget(self._read)
+            self._last = model_nodes.judged(data.jobs, nodes, node, changes, now)._replace(was_dead=was_dead)
+            gone = self._last.lost | self._last.clashing
+            changes = model_nodes.without(changes, gone)
+            changes = model_nodes.with_own_runs(changes, gone, nodes, node, data.runs)
+        model_nodes.let_go_of_keys(data.jobs, changes, now)
+        given_back = [one for one in changes.released if nodes.holds(node, one)]
+        given_back += {row.id for row in changes.added}.intersection(changes.released).difference(given_back)
+        ids = self._write_as_node(node, changes)
+        pruned = [] if changes.prune is None else _prune(data, changes.prune, nodes.holders)
+        orphans = nodes.bury(node, trio.current_time(), self._lease)
+        model_nodes.free_again(data.jobs, [*orphans, *given_back], now)
         free = [job.wake_at for job in data.jobs.values() if job.id not in nodes.holders and job.wake_at is not None]
-        nodes.call(node, min(free, default=None) if changes.released or orphans else None, changes.messages)
-        pruned = [] if changes.prune is None else _prune(data, changes.prune)
-        held = [data.jobs[one] for one in wants.holds if one in data.jobs and nodes.holders.get(one, node) == node]
-        if wants.claim is not None:
-            nodes.holders.update((row.id, node) for row in held)
-            held += model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
+        at = min(free, default=None) if given_back or orphans else None
+        nodes.call(node, at, changes.messages, everybody=bool(changes.queues))
+        known = [one for one, holder in nodes.holders.items() if holder == node] if is_known or was_dead else []
+        asked = data.jobs.keys() & {*known, *wants.holds}
+        held = [data.jobs[one] for one in asked if nodes.holders.get(one, node) == node]
         nodes.holders.update((row.id, node) for row in held)
+        if wants.claim is not None:
+            held += model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
+            nodes.holders.update((row.id, node) for row in held)
+        inbox = nodes.inbox(node)
+        self._read = list(inbox)
         return _read(data, wants, pruned)._replace(
             held=held,
             elsewhere={one: nodes.holders[one] for one in wants.holds if nodes.holders.get(one, node) != node},
-            lost=sorted(lost),
-            clashing=sorted(clashing - lost),
+            lost=sorted(self._last.lost),
+            clashing=sorted(self._last.clashing),
             next_due=None if wants.claim is None else model_nodes.next_due(data.jobs, nodes.holders, wants.claim),
-            ids=(ids[0], ids[1]),
-            messages=nodes.inbox(node),
+            ids=ids,
+            messages=list(inbox.values()),
+            fenced=self._last.was_dead,
+            queues=sorted(data.queues.values()) if wants.queues else [],
+            groups=sorted(name for name, owner in nodes.groups if owner == node),
         )
+
+    def _write_as_node(self, node: str, changes: Changes) -> tuple[int, int]:
+        """Write what may be written; the highest ids that were given out."""
+        data, nodes = self.data, self.data.nodes
+        both = [{name: _number_of(facts.get(name)) for name in _LAST_IDS} for facts in (data.facts, changes.facts)]
+        ids = {name: max(both[0][name], both[1][name]) for name in _LAST_IDS}
+        facts = {**changes.facts, **{name: str(last) for name, last in ids.items() if last}}
+        _write(data, changes._replace(facts=facts, groups_opened=(), groups_left=()))
+        nodes.holders.update((row.id, node) for row in changes.added)
+        nodes.write(node, changes)
+        return max([ids["job_id"], *data.jobs]), max([ids["run_id"], *data.runs])
 
     async def listen(self, nudge: Callable[[int | None], object], /) -> None:
         """Let other nodes tell this one of what is due, and of messages."""
@@ -152,7 +178,8 @@ class ModelStore:
         """Let go of the data."""
         if self.node is not None and self._is_open:
             orphans = self.data.nodes.leave(self.node)
-            model_nodes.free_again(self.data.jobs, orphans, self._clock.now())
+            self.data.nodes.listeners.pop(self.node, None)
+            model_nodes.free_again(self.data.jobs, orphans, self._now)
             self._is_open = False
         if self._is_open:
             self.data.is_in_use = self._is_open = False
@@ -219,9 +246,9 @@ def _remove(data: ModelData, job_id: int) -> None:
         del data.runs[run.id]
 
 
-def _prune(data: ModelData, asked: Prune) -> list[int]:
+def _prune(data: ModelData, asked: Prune, held: Collection[int] = ()) -> list[int]:
     over = {job.id: job.finished_at for job in data.jobs.values() if job.finished_at is not None and not job.declared}
-    claims = {job.id for job in data.jobs.values() if job.key_until is not None and job.key_until > asked.now}
+    claims = {*held} | {job.id for job in data.jobs.values() if job.key_until is not None and job.key_until > asked.now}
     forgotten = [job_id for job_id in _old(over, asked) if job_id not in claims][: asked.most]
     for job_id in forgotten:
         _remove(data, job_id)
@@ -299,7 +326,11 @@ def _opened(data: ModelData) -> Opened:
 
 
 def _last(rows: Mapping[int, object], told: str | None) -> int:
-    return max([0, *rows, int(told) if told is not None and told.isdecimal() and len(told) < 20 else 0])
+    return max([0, *rows, _number_of(told)])
+
+
+def _number_of(told: str | None) -> int:
+    return int(told) if told is not None and told.isdecimal() and len(told) < 20 else 0
 
 
 def _number(name: str) -> int:

@@ -47,25 +47,8 @@ def run_row(run_id: int, job_id: int, **changes: Any) -> RunRow:
     return RunRow(run_id, job_id, due=1, status="succeeded", finished_at=run_id, data="{}")._replace(**changes)
 
 
-class StoreSuite:
-    """Tests that every store has to pass: subclass it beside your tests, and say how yours is made.
-
-    ::
-
-        class TestMyStore(StoreSuite):
-            @pytest.fixture(autouse=True)
-            def data(self, tmp_path):
-                self.path = tmp_path / "jobs"
-
-            def make(self):
-                return MyStore(self.path)
-
-    The tests are async methods without arguments, for pytest-trio, anyio's plugin or ``trio.run``; each wants an
-    instance of its own.
-
-    Attributes:
-        takes_nul: whether a text with a NUL in it can be kept. If not, its job has to be refused.
-    """
+class CommonSuite:
+    """What lone stores and shared ones have to do alike."""
 
     takes_nul: bool = True
 
@@ -102,31 +85,14 @@ class StoreSuite:
     async def test_what_was_written_is_there_when_it_is_opened_again(self) -> None:
         jobs = [job_row(1, name="a", group="g", wake_at=5), job_row(2, status="failed", finished_at=3)]
         queues = [QueueRow("mail", paused=True, limit=3, configured=None)]
-        await self._tell(
-            Changes(added=jobs, runs=[run_row(7, 2)], queues=queues, groups_opened=["g", "h"], facts={"job_id": "2"})
-        )
+        await self._tell(Changes(added=jobs, runs=[run_row(7, 2)], queues=queues, facts={"seen": "2"}))
         async with self._open() as (store, opened):
-            answer = await store.exchange(Changes(groups_left=["g"]), Wants(ids=[1, 2], history=[(2, 9)]))
+            answer = await store.exchange(Changes(), Wants(ids=[1, 2], history=[(2, 9)]))
         assert list(answer.jobs) == jobs
         assert {job: list(runs) for job, runs in answer.history.items()} == {2: [run_row(7, 2)]}
         assert list(opened.queues) == queues
-        assert list(opened.groups) == ["g", "h"]
-        assert dict(opened.facts) == {"job_id": "2"}
+        assert dict(opened.facts) == {"seen": "2"}
         assert opened.open_jobs == 1
-        assert list((await self._look()).groups) == ["h"]
-
-    async def test_a_second_one_is_refused_while_the_first_is_open(self) -> None:
-        async with self._open() as (store, _):
-            second = self.make()
-            try:
-                await second.open()
-            except StoreError:
-                pass
-            else:
-                raise AssertionError("two stores have the same data open")
-            await second.close()
-            await store.exchange(Changes(added=[job_row(1)]), Wants())
-        assert (await self._look()).open_jobs == 1
 
     async def test_closing_raises_nothing(self) -> None:
         store = self.make()
@@ -154,25 +120,6 @@ class StoreSuite:
         await self._tell(Changes(removed=[4], facts={"job_id": "9", "run_id": "12"}))
         opened = await self._look()
         assert (opened.last_job_id, opened.last_run_id) == (9, 12)
-
-    async def test_at_start_it_tells_what_was_at_work_and_what_is_declared(self) -> None:
-        jobs = [
-            job_row(1, status="running"), job_row(2, status="cancelling", wake_at=1), job_row(3, declared=True),
-            job_row(4, declared=True, status="completed", finished_at=2), job_row(5),
-        ]  # fmt: skip
-        await self._tell(Changes(added=jobs))
-        opened = await self._look()
-        assert list(opened.active) == jobs[:2]
-        assert list(opened.declared) == jobs[2:4]
-
-    async def test_at_start_it_tells_names_that_look_like_default_names_to_come(self) -> None:
-        to_come = ["poll-4", "poll-\u0667", "poll-0008"]
-        for name in [*to_come, "poll-3", "9", "poll-x9", "poll-", "poll-9" + "9" * 30, "p-9-q", "poll-\u00b2"]:
-            await self._tell(Changes(added=[job_row(3, name="other")], changed=[job_state(3, name=name)]))
-            assert list((await self._look()).numbered) == [name] * (name in to_come), name
-        # Over or not, and each once.
-        await self._tell(Changes(added=[job_row(1, name="a-4", finished_at=1), job_row(2, name="a-4"), job_row(3)]))
-        assert list((await self._look()).numbered) == ["a-4"]
 
     # --- writing ----------------------------------------------------------------------------------------------
 
@@ -308,22 +255,10 @@ class StoreSuite:
             assert [job.id for job in answer.jobs] == list(found), query
 
     async def test_each_job_is_given_once(self) -> None:
-        wants = Wants(ids=[1, 2], names=["a"], keys=["k"], queries=[Query(), Query(name="a")], due=Due(0, 0, 9))
+        wants = Wants(ids=[1, 2], names=["a"], keys=["k"], queries=[Query(), Query(name="a")])
         job = job_row(1, name="a", unique_key="k", wake_at=1)
         answer = await self._tell(Changes(added=[job]), wants)
         assert list(answer.jobs) == [job]
-        assert list(answer.due) == [job]
-
-    async def test_what_is_due_comes_by_time_and_id(self) -> None:
-        times = {1: 5, 2: 3, 3: 3, 4: None, 5: 3, 6: 9}
-        await self._tell(Changes(added=[job_row(job_id, wake_at=at) for job_id, at in times.items()]))
-        for place, expected in {
-            Due(0, 0, 9): [2, 3, 5, 1, 6], Due(0, 0, 2): [2, 3], Due(3, 2, 2): [3, 5], Due(3, 5, 9): [1, 6],
-            Due(5, 0, 1): [1], Due(9, 6, 9): [], Due(0, 0, 0): [],
-        }.items():  # fmt: skip
-            answer = await self._tell(Changes(), Wants(due=place))
-            assert [job.id for job in answer.due] == expected, place
-            assert list(answer.jobs) == []
 
     async def test_history_is_the_newest_runs_first(self) -> None:
         runs = [run_row(number, 1 + number % 2) for number in range(1, 8)]
@@ -336,11 +271,8 @@ class StoreSuite:
 
     async def test_thousands_at_once(self) -> None:
         jobs = [job_row(number, wake_at=1) for number in range(1, 2502)]
-        answer = await self._tell(
-            Changes(added=jobs), Wants(ids=range(2, 5000), due=Due(1, 1200, 5000), counts=[Query()])
-        )
+        answer = await self._tell(Changes(added=jobs), Wants(ids=range(2, 5000), counts=[Query()]))
         assert list(answer.jobs) == jobs[1:]
-        assert list(answer.due) == jobs[1200:]
         assert list(answer.counted[0]) == list(range(1, 2502))
 
     # --- forgetting -------------------------------------------------------------------------------------------
@@ -371,18 +303,6 @@ class StoreSuite:
         assert await self._prune(keep=3) == ([4], [1, 2, 3, 99], [5, 4, 3])
         assert await self._prune(keep=0) == ([3, 2, 1], [99], [])
 
-    async def test_the_many_are_noticed_while_it_is_open(self) -> None:
-        prune = Changes(prune=Prune(before=0, now=0, keep=2, most=10))
-        async with self._open() as (store, _):
-            assert list((await store.exchange(prune, Wants())).pruned) == []
-            await store.exchange(Changes(added=[job_row(number) for number in range(1, 6)]), Wants())
-            assert list((await store.exchange(prune, Wants())).pruned) == []
-            ends = [job_state(number, finished_at=number) for number in range(1, 6)]
-            await store.exchange(Changes(changed=ends, runs=[run_row(number, 5) for number in range(1, 6)]), Wants())
-            answer = await store.exchange(prune, Wants(history=[(5, 9)]))
-        assert list(answer.pruned) == [1, 2, 3]
-        assert [run.id for run in answer.history[5]] == [5, 4]
-
     async def test_declared_jobs_and_claims_are_kept(self) -> None:
         over = {"finished_at": 1}
         jobs = [
@@ -395,3 +315,97 @@ class StoreSuite:
         assert await self._prune(keep=1, now=50) == ([3], [1, 2, 4], [])
         assert await self._prune(before=9, keep=0, now=50) == ([4], [1, 2], [])
         assert await self._prune(before=9, now=51) == ([2], [1], [])
+
+
+class StoreSuite(CommonSuite):
+    """Tests that every store has to pass: subclass it beside your tests, and say how yours is made.
+
+    ::
+
+        class TestMyStore(StoreSuite):
+            @pytest.fixture(autouse=True)
+            def data(self, tmp_path):
+                self.path = tmp_path / "jobs"
+
+            def make(self):
+                return MyStore(self.path)
+
+    The tests are async methods without arguments, for pytest-trio, anyio's plugin or ``trio.run``; each wants an
+    instance of its own.
+
+    Attributes:
+        takes_nul: whether a text with a NUL in it can be kept. If not, its job has to be refused.
+    """
+
+    async def test_a_second_one_is_refused_while_the_first_is_open(self) -> None:
+        async with self._open() as (store, _):
+            second = self.make()
+            try:
+                await second.open()
+            except StoreError:
+                pass
+            else:
+                raise AssertionError("two stores have the same data open")
+            await second.close()
+            await store.exchange(Changes(added=[job_row(1)]), Wants())
+        assert (await self._look()).open_jobs == 1
+
+    async def test_at_start_it_tells_what_was_at_work_and_what_is_declared(self) -> None:
+        jobs = [
+            job_row(1, status="running"), job_row(2, status="cancelling", wake_at=1), job_row(3, declared=True),
+            job_row(4, declared=True, status="completed", finished_at=2), job_row(5),
+        ]  # fmt: skip
+        await self._tell(Changes(added=jobs))
+        opened = await self._look()
+        assert list(opened.active) == jobs[:2]
+        assert list(opened.declared) == jobs[2:4]
+
+    async def test_at_start_it_tells_names_that_look_like_default_names_to_come(self) -> None:
+        to_come = ["poll-4", "poll-\u0667", "poll-0008"]
+        for name in [*to_come, "poll-3", "9", "poll-x9", "poll-", "poll-9" + "9" * 30, "p-9-q", "poll-\u00b2"]:
+            await self._tell(Changes(added=[job_row(3, name="other")], changed=[job_state(3, name=name)]))
+            assert list((await self._look()).numbered) == [name] * (name in to_come), name
+        # Over or not, and each once.
+        await self._tell(Changes(added=[job_row(1, name="a-4", finished_at=1), job_row(2, name="a-4"), job_row(3)]))
+        assert list((await self._look()).numbered) == ["a-4"]
+
+    async def test_what_is_due_comes_by_time_and_id(self) -> None:
+        times = {1: 5, 2: 3, 3: 3, 4: None, 5: 3, 6: 9}
+        await self._tell(Changes(added=[job_row(job_id, wake_at=at) for job_id, at in times.items()]))
+        for place, expected in {
+            Due(0, 0, 9): [2, 3, 5, 1, 6], Due(0, 0, 2): [2, 3], Due(3, 2, 2): [3, 5], Due(3, 5, 9): [1, 6],
+            Due(5, 0, 1): [1], Due(9, 6, 9): [], Due(0, 0, 0): [],
+        }.items():  # fmt: skip
+            answer = await self._tell(Changes(), Wants(due=place))
+            assert [job.id for job in answer.due] == expected, place
+            assert list(answer.jobs) == []
+
+    async def test_the_many_are_noticed_while_it_is_open(self) -> None:
+        prune = Changes(prune=Prune(before=0, now=0, keep=2, most=10))
+        async with self._open() as (store, _):
+            assert list((await store.exchange(prune, Wants())).pruned) == []
+            await store.exchange(Changes(added=[job_row(number) for number in range(1, 6)]), Wants())
+            assert list((await store.exchange(prune, Wants())).pruned) == []
+            ends = [job_state(number, finished_at=number) for number in range(1, 6)]
+            await store.exchange(Changes(changed=ends, runs=[run_row(number, 5) for number in range(1, 6)]), Wants())
+            answer = await store.exchange(prune, Wants(history=[(5, 9)]))
+        assert list(answer.pruned) == [1, 2, 3]
+        assert [run.id for run in answer.history[5]] == [5, 4]
+
+    async def test_groups_are_open_until_they_are_left(self) -> None:
+        await self._tell(Changes(groups_opened=["g", "h"]))
+        async with self._open() as (store, opened):
+            await store.exchange(Changes(groups_left=["g"]), Wants())
+        assert list(opened.groups) == ["g", "h"]
+        assert list((await self._look()).groups) == ["h"]
+
+    async def test_what_is_due_is_given_once_for_each_question(self) -> None:
+        job = job_row(1, name="a", wake_at=1)
+        answer = await self._tell(Changes(added=[job]), Wants(ids=[1], names=["a"], due=Due(0, 0, 9)))
+        assert list(answer.jobs) == [job]
+        assert list(answer.due) == [job]
+
+    async def test_thousands_are_due_at_once(self) -> None:
+        jobs = [job_row(number, wake_at=1) for number in range(1, 2502)]
+        answer = await self._tell(Changes(added=jobs), Wants(due=Due(1, 1200, 5000)))
+        assert list(answer.due) == jobs[1200:]

@@ -1,2 +1,2 @@
 -- Forget jobs; their runs are removed beside it.
-DELETE FROM {schema}.job WHERE id = ANY (%(ids)s::bigint[])
+DELETE FROM {schema}.job WHERE id = ANY (%(ids)s::bigint[]) AND {mine}

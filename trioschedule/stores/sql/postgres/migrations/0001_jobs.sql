@@ -7,13 +7,32 @@ CREATE TABLE {schema}.trioschedule_version (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Which scheduler has the schema, or had it last: each takes the next number.
-CREATE TABLE {schema}.holder (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    fence bigint NOT NULL
-);
+-- The schedulers that work here, and those that did: by place, which their ids end in. Whoever has lost its fence, a
+-- number that grows, writes nothing more. A place that is free has a time from which it can be taken. The last exchange
+-- has a number, and the jobs that were left out of it: so it can be told afterwards whether it was carried out.
+CREATE TABLE {schema}.node (
+    place integer PRIMARY KEY,
+    fence bigint NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    began_at timestamptz NOT NULL DEFAULT now(),
+    beat_at timestamptz NOT NULL,
+    free_at timestamptz,
+    lease interval NOT NULL,
+    stamp bigint NOT NULL,
+    skipped text NOT NULL,
+    job_id bigint NOT NULL,
+    run_id bigint NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
-INSERT INTO {schema}.holder (fence) VALUES (0);
+-- What one node says to another; it goes when it has been read.
+CREATE TABLE {schema}.message (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    recipient text COLLATE "C" NOT NULL,
+    sender text COLLATE "C" NOT NULL,
+    body text COLLATE "C" NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE INDEX message_recipient ON {schema}.message (recipient, id);
 
 -- A job's row is written again and again: place is left for that beside it, and its dead copies are cleared early.
 CREATE TABLE {schema}.job (
@@ -22,8 +41,8 @@ CREATE TABLE {schema}.job (
     wake_at bigint,
     finished_at bigint,
     key_until bigint,
-    number bigint,
-    priority bigint NOT NULL,
+    priority smallint NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    owner integer,
     declared boolean NOT NULL,
     queue text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,
@@ -55,15 +74,24 @@ CREATE TABLE {schema}.queue (
     configured bigint
 );
 
-CREATE TABLE {schema}.open_group (name text COLLATE "C" PRIMARY KEY);
+-- The blocks of groups that were entered and not left, and the place of the node whose they are.
+CREATE TABLE {schema}.open_group (
+    name text COLLATE "C" NOT NULL,
+    owner integer NOT NULL,
+    PRIMARY KEY (name, owner)
+);
 
 CREATE TABLE {schema}.fact (name text COLLATE "C" PRIMARY KEY, value text COLLATE "C" NOT NULL);
 
 -- Every index ends in the id: what is found by one column comes by id.
 -- A statement has to repeat the condition of a partial index.
 
--- What is due next. Jobs that want nothing (over, paused, manual) are not in it.
-CREATE INDEX job_wake ON {schema}.job (wake_at, id) WHERE wake_at IS NOT NULL;
+-- What is to be claimed next, by queue and priority. Jobs that want nothing (over, paused, manual) are not in it, nor
+-- those that a node holds. Each level of priority is a range of its own: so what is not due yet is never walked over.
+CREATE INDEX job_free ON {schema}.job (queue, priority, wake_at, id) WHERE owner IS NULL AND wake_at IS NOT NULL;
+
+-- What the nodes hold: a few.
+CREATE INDEX job_held ON {schema}.job (queue, owner) WHERE owner IS NOT NULL;
 
 -- The jobs that are not over, by id, and how many: few among many that are. The others are there to be filtered by.
 CREATE INDEX job_live ON {schema}.job (id, queue, status) WHERE finished_at IS NULL;
@@ -79,12 +107,6 @@ CREATE INDEX job_over_group ON {schema}.job ("group", id) WHERE "group" IS NOT N
 
 -- Who holds a unique key.
 CREATE INDEX job_key ON {schema}.job (unique_key, id) WHERE unique_key IS NOT NULL;
-
--- At start: given names that look like default names to come.
-CREATE INDEX job_number ON {schema}.job (number) WHERE number IS NOT NULL;
-
--- At start: what ran when the process died. A handful.
-CREATE INDEX job_active ON {schema}.job (id) WHERE status IN ('running', 'cancelling');
 
 -- At start: what code declares. A handful.
 CREATE INDEX job_declared ON {schema}.job (id) WHERE declared;

@@ -1,0 +1,32 @@
+-- Nodes that were not heard of for their lease, and a twelfth of it, which is how late they may be written down, are
+-- dead. A time in which the server was down does not count. What they held is anybody's, what was said to them goes
+-- nowhere, and the blocks of groups that they, or those that were closed, have not left are left by this node for them.
+-- One that works just now is locked, and not dead.
+WITH dead AS (
+    UPDATE {schema}.node SET fence = fence + 1, free_at = clock_timestamp() + interval '10 minutes'
+    WHERE place IN (
+        SELECT place FROM {schema}.node
+        WHERE free_at IS NULL AND place <> %(place)s
+            AND greatest(beat_at, pg_postmaster_start_time()) + lease * 13 / 12 < clock_timestamp()
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING place, name
+),
+freed AS (
+    UPDATE {schema}.job SET
+        owner = NULL,
+        wake_at = CASE WHEN status IN ('running', 'cancelling') THEN least(wake_at, %(now)s::bigint) ELSE wake_at END
+    WHERE owner IN (SELECT place FROM dead)
+    RETURNING wake_at
+),
+unread AS (DELETE FROM {schema}.message WHERE recipient IN (SELECT name FROM dead)),
+entered AS (
+    DELETE FROM {schema}.open_group
+    WHERE owner IN (SELECT place FROM dead) OR owner IN (SELECT place FROM {schema}.node WHERE free_at IS NOT NULL)
+    RETURNING name
+),
+taken AS (
+    INSERT INTO {schema}.open_group (name, owner) SELECT DISTINCT name, %(place)s FROM entered
+    ON CONFLICT (name, owner) DO NOTHING
+)
+SELECT name, (SELECT min(wake_at) FROM freed) FROM dead

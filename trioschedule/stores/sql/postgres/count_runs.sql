@@ -1,2 +1,0 @@
--- How many runs are history.
-SELECT count(*) FROM {schema}.run

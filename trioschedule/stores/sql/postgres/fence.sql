@@ -1,2 +1,0 @@
--- The number of who has it.
-SELECT fence FROM {schema}.holder

@@ -1,2 +1,0 @@
--- All groups that were opened and not left.
-SELECT name FROM {schema}.open_group ORDER BY name
