@@ -356,9 +356,9 @@ class Journal:
         """What this scheduler itself wants to know, besides what is due, in the exchange that begins."""
         return ()
 
-    def _granted(self, answer: Answer, held: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
+    def _granted(self, answer: Answer, load: Load) -> list[tuple[Effect, Any]]:
         """Of what waited for an exchange that which may be told and started now."""
-        return held
+        return load.held
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
         """Decide about what is here now, before any slot of it is served."""
@@ -389,7 +389,7 @@ class Journal:
             self.is_down = False
             self._set_patience()
             logger.info("%s is back", self.store)
-        self._steps.perform(self._granted(answer, load.held))
+        self._steps.perform(self._granted(answer, load))
         self._committed = load.generation
         tables = self.tables
         self._fetching = self._fetching and not is_fetched

@@ -28,7 +28,7 @@ from ._needs import Declared, Hold, Steered
 from ._records import ACTIVE, JobRecord, RunRecord
 from ._recovery import restore_queues, take_over
 from ._spec import Retention
-from .stores import Answer, Claim, Due, JobRow, Message, Opened, Prune, SharedStore, Store, Wants
+from .stores import Answer, Claim, Due, Message, Opened, Prune, SharedStore, Store, Wants
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ class SharedJournal(Journal):
         self._inbox: list[Message] = []
         self._is_called = False
         self._is_leaving = False
-        # What may be in the store or not; and the jobs that are new in what was loaded last.
+        # What may be in the store or not.
         self._unsettled: Load | None = None
-        self._added: dict[int, JobRow] = {}
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
@@ -191,8 +190,8 @@ class SharedJournal(Journal):
         if self._unsettled is not None:
             return self._unsettled
         load = super()._load(prune)
-        added = self._added = {row.id: row for row in load.changes.added}
-        batches = [_jobs_of(request) & added.keys() for request in self._asked if request.is_done] if added else []
+        added = {row.id for row in load.changes.added}
+        batches = [_jobs_of(request) & added for request in self._asked if request.is_done] if added else []
         together = [sorted(batch) for batch in batches if len(batch) > 1]
         return load._replace(changes=load.changes._replace(together=together)) if together else load
 
@@ -210,21 +209,22 @@ class SharedJournal(Journal):
         self._unsettled = None
         super()._drop()
 
-    def _granted(self, answer: Answer, held: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
+    def _granted(self, answer: Answer, load: Load) -> list[tuple[Effect, Any]]:
         self._renewed, self._unsettled = self._began, None
         if answer.clock is not None and self._clock.correct(answer.clock, self._began, trio.current_time()):
             self._steps.clock_has_moved()
         self._inbox = list(answer.messages)
         gone = {*answer.lost, *answer.clashing}
         if answer.fenced:  # what is new is this node's all the same
-            new = {row.id for row in answer.held if self._added.get(row.id) == row}
+            added = {row.id: row for row in load.changes.added}
+            new = {row.id for row in answer.held if added.get(row.id) == row}
             gone.update(set(self.tables.held) - new)
         if answer.lost or answer.fenced:
             logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
         if not gone:
-            return held
+            return load.held
         self._lose(gone)
-        return [one for one in held if _job_of(one[1]) not in gone]
+        return [one for one in load.held if _job_of(one[1]) not in gone]
 
     def _lose(self, job_ids: Collection[int]) -> None:
         """These are not ours any more: stop them, and forget what was done to them."""

@@ -100,7 +100,7 @@ def _stop(ledger: Ledger, job: JobRecord, now: int) -> None:
     ledger.settle(job, now)
 
 
-def restore_queues(ledger: Ledger, rows: Iterable[QueueRow], now: int = 0) -> None:
+def restore_queues(ledger: Ledger, rows: Iterable[QueueRow]) -> None:
     """Let a queue be paused that was, and have the limit that it was scaled to, unless the code has another one now."""
     for row in rows:
         rules = ledger.queues.setdefault(row.name, QueueRules())

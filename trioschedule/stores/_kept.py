@@ -105,11 +105,6 @@ class KeptTables(Tables):
         return bool(self._dirty or self._removed or self._queues or self._groups_opened or self._groups_left)
 
     @property
-    def queues_to_write(self) -> Collection[str]:
-        """The queues about which something is to be written."""
-        return self._queues.keys()
-
-    @property
     def refusals(self) -> int:
         """How many jobs the store has refused."""
         return len(self._refused)

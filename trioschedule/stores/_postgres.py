@@ -78,7 +78,7 @@ class PostgresStore:
         """
         answer = await self._database.exchange(changes, wants)
         if self._ears is not None:
-            self._ears.written(changes, answer, wants)
+            self._ears.written(changes, wants)
         return answer
 
     async def enlist(self, connection: object, rows: Sequence[JobRow], /) -> None:

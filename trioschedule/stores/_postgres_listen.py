@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from .._errors import StoreError
-from ._base import Answer, Changes, Wants
+from ._base import Changes, Wants
 from ._postgres_data import Database
 from ._postgres_node import channel
 from ._postgres_rows import least_wake
-from ._postgres_transport import Link, load
+from ._postgres_transport import Link, load, results_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -66,7 +66,7 @@ class Ears:
             self._due = 0
         return self._news() if self._has_news else []
 
-    def written(self, changes: Changes, answer: Answer, wants: Wants) -> None:
+    def written(self, changes: Changes, wants: Wants) -> None:
         """An exchange was carried out: let others know, as far as there is something for them."""
         self._called.update(message.to for message in changes.messages)
         if changes.queues:
@@ -144,12 +144,7 @@ class Ears:
             StoreError: the connection is lost.
         """
         with trio.move_on_after(_PATIENCE) as waiting:
-            while connection.flush():
-                await trio.lowlevel.wait_writable(connection.socket)
-            while connection.is_busy():
-                await trio.lowlevel.wait_readable(connection.socket)
-                connection.consume_input()
-            while (result := connection.get_result()) is not None:
+            for result in await results_of(connection):
                 if said := result.error_message.decode(errors="replace").strip():
                     raise StoreError(f"{self._shown}: {said}", temporary=True)
         if waiting.cancelled_caught:

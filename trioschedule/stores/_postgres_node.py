@@ -47,7 +47,6 @@ class Node:
         self._known: Final = statements(schema)
         self._fence: int | None = None
         self._stamp = 0
-        self._ids = (0, 0)
 
     @property
     def is_in(self) -> bool:
@@ -66,12 +65,8 @@ class Node:
         found = self._link.fly([locking, (self._known["enter"], values)])[1]
         if not found:
             raise StoreError(f"{self._link.shown}: {PLACES} nodes work with the schema {self._schema!r}: stop some")
-        self.place, self._fence, *ids = found[0]
-        self.name, self._stamp, self._ids = name, 0, (ids[0], ids[1])
-
-    def last_ids(self) -> tuple[int, int]:
-        """The highest ids that were given out with this place when it entered."""
-        return self._ids
+        self.place, self._fence = found[0]
+        self.name, self._stamp = name, 0
 
     def values(self) -> dict[str, Any]:
         """What statements have to know."""

@@ -23,6 +23,11 @@ _LASTING: Final = frozenset({
     "leave_groups", "set_facts", "send", "messages", "forget_messages", "bury", "others", "left_groups", "last_ids",
     "lock_queues", "claim", "next_due", "hold", "held", "elsewhere", "queues", "jobs", "named", "keyed", "history",
 })  # fmt: skip
+# What a node holds no more is anybody's. What is at work in it is due: whoever comes first decides about that.
+_FREED: Final = (
+    "owner = NULL, "
+    "wake_at = CASE WHEN status IN ('running', 'cancelling') THEN least(wake_at, %(now)s::bigint) ELSE wake_at END"
+)
 # Of jobs that a node writes those that it may: it holds them, and they were not left out for a name that is taken. Not
 # said by an equation, for which the server might read the index of all that is held instead of that of the ids.
 _MINE: Final = (
@@ -72,7 +77,10 @@ def statements(schema: str) -> dict[str, str]:
     place = quoted(schema)
     columns = ", ".join(f'job."{column}"' for column in JobRow._fields)
     found = {
-        name: text.replace("{mine}", _MINE).replace("{schema}", place).replace("{job}", columns)
+        name: text.replace("{mine}", _MINE)
+        .replace("{freed}", _FREED)
+        .replace("{schema}", place)
+        .replace("{job}", columns)
         for name, text in _sources().items()
     }
     return {name: Lasting(text) if name in _LASTING else text for name, text in found.items()}

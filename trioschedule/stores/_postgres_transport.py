@@ -248,20 +248,10 @@ class Link:
         """
         psycopg = load()
         failed = psycopg.pq.ExecStatus.FATAL_ERROR
-        results: list[PGresult] = []
         with trio.move_on_after(PATIENCE):
             connection.nonblocking = 1
             connection.send_query(";\n".join(texts).encode())
-            while connection.flush():
-                await trio.lowlevel.wait_writable(connection.socket)
-            while True:
-                while connection.is_busy():
-                    await trio.lowlevel.wait_readable(connection.socket)
-                    connection.consume_input()
-                result = connection.get_result()
-                if result is None:
-                    break
-                results.append(result)
+            results = await results_of(connection)
             for result in results:
                 if result.status == failed:
                     raise psycopg.errors.error_from_result(result)
@@ -397,6 +387,25 @@ class Link:
             is_free = self._at_work.acquire(timeout=1.0)
         self.disconnect()
         self._at_work.release()
+
+
+async def results_of(connection: PGconn) -> list[PGresult]:
+    """Wait for all that a server answers to what was just sent, without a thread.
+
+    Raises:
+        psycopg.Error: the connection is lost.
+    """
+    while connection.flush():
+        await trio.lowlevel.wait_writable(connection.socket)
+    results: list[PGresult] = []
+    while True:
+        while connection.is_busy():
+            await trio.lowlevel.wait_readable(connection.socket)
+            connection.consume_input()
+        result = connection.get_result()
+        if result is None:
+            return results
+        results.append(result)
 
 
 def lent(connection: object, shown: str, statements: Sequence[Statement]) -> None:

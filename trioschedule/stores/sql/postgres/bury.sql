@@ -13,9 +13,7 @@ WITH dead AS (
     RETURNING place, name
 ),
 freed AS (
-    UPDATE {schema}.job SET
-        owner = NULL,
-        wake_at = CASE WHEN status IN ('running', 'cancelling') THEN least(wake_at, %(now)s::bigint) ELSE wake_at END
+    UPDATE {schema}.job SET {freed}
     WHERE owner IN (SELECT place FROM dead)
     RETURNING wake_at
 ),

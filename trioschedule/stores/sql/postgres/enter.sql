@@ -11,4 +11,4 @@ FROM (
 ON CONFLICT (place) DO UPDATE SET
     fence = node.fence + 1, name = excluded.name, free_at = NULL, began_at = excluded.beat_at,
     beat_at = excluded.beat_at, lease = excluded.lease, stamp = 0, skipped = '{}'
-RETURNING place, fence, job_id, run_id
+RETURNING place, fence

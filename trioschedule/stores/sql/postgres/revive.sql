@@ -5,9 +5,7 @@ WITH gone AS (
     RETURNING place, fence, stamp, skipped
 ),
 freed AS (
-    UPDATE {schema}.job SET
-        owner = NULL,
-        wake_at = CASE WHEN status IN ('running', 'cancelling') THEN least(wake_at, %(now)s::bigint) ELSE wake_at END
+    UPDATE {schema}.job SET {freed}
     WHERE owner IN (SELECT place FROM gone)
 )
 SELECT fence, stamp, skipped FROM gone
