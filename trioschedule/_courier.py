@@ -133,17 +133,17 @@ class Courier:
         actor, journal, node = self._actor, self._journal, command.node
         if node is None or node == journal.node:
             return bool((await actor.ask(execute, actor.ledger, command, run_of(actor), about=command))[0])
-        order = Order(uuid.uuid4().hex, NAMES[type(command)], [], attrs.asdict(command))
-        letter = self._letters[order.ref] = Letter(order.ref, node, encode(order).decode(), trio.current_time())
+        letter = self._write(node, command, [], attrs.asdict(command))
         try:
             with trio.move_on_after(journal.patience_with_nodes):
                 while letter.reply is None:
-                    journal.send(node, letter.body)
                     with trio.move_on_after(SAY_AGAIN):
                         while letter.reply is None:
                             await self._came.wait()
+                    if letter.reply is None:
+                        journal.send(node, letter.body)
         finally:
-            del self._letters[order.ref]
+            del self._letters[letter.ref]
         if letter.reply is None:
             raise errors.StoreError(f"node: {node!r} does not answer; is there such a node, and does it live?")
         if letter.reply.refused is not None:
@@ -305,13 +305,17 @@ class Courier:
                 orders[node, job_id if changes else 0].append(job_id)  # what changes is each job's own
         for (node, job_id), ids in orders.items():
             options = {"changes": changes[job_id]} if changes else options_of(command)
-            order = Order(uuid.uuid4().hex, NAMES[type(command)], ids, options)
-            letter = Letter(order.ref, node, encode(order).decode(), now)
-            self._letters[letter.ref] = letter
+            letter = self._write(node, command, ids, options)
             written.append(letter)
             asked.update((one, letter) for one in ids)
-            self._journal.send(node, letter.body)
         return written
+
+    def _write(self, node: str, command: Command, ids: list[int], options: dict[str, Any]) -> Letter:
+        """Give a node an order; whoever does so takes the letter away again when it has been answered, or not."""
+        order = Order(uuid.uuid4().hex, NAMES[type(command)], ids, options)
+        letter = self._letters[order.ref] = Letter(order.ref, node, encode(order).decode(), trio.current_time())
+        self._journal.send(node, letter.body)
+        return letter
 
     async def _replied(self, asked: dict[int, Letter], outcome: _Outcome) -> list[int]:
         """Wait for replies, for a while; which jobs are still open."""

@@ -180,7 +180,7 @@ class SharedJournal(Journal):
             self._queues_asked = self._began
         if isinstance(due, Claim):
             self._claimed = self._began
-            self.tables.claimed(due)
+            self.tables.claimed(due, self._clock.now())
         watched = self._elsewhere()
         self._looked_at = frozenset(watched)
         limits = [(job_id, _RUNS_SEARCHED if job_id in self._searched else _RUNS_WATCHED) for job_id in watched]

@@ -399,12 +399,11 @@ class SharedTables(KeptTables):
         is_due = self._is_due or (self._next_due is not None and self._next_due <= now) or bool(self._was_full - full)
         if not is_due or (not others and len(full) == len(queues)):
             return None
-        self._asked_at = now
         return Claim(dict(queues), others, MOST_CLAIMED, self.totals, self.functions(), now - STRANGE_US)
 
-    def claimed(self, claim: Claim) -> None:
+    def claimed(self, claim: Claim, now: int) -> None:
         """This is asked for."""
-        self._is_due, self._heard = False, None
+        self._is_due, self._heard, self._asked_at = False, None, now
         self._was_full = frozenset([name for name, room in claim.queues.items() if room <= 0])
 
     def fetch_at(self) -> int | None:
