@@ -128,3 +128,16 @@ def _opener(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Iterato
     _things.clear()
     _by_value.clear()
     _without_hash.clear()
+
+
+def on_each_store(metafunc: pytest.Metafunc) -> None:
+    """Let a test run on each store, by its fixture `store_kind`, unless it says that it is about one."""
+    marked = metafunc.definition.get_closest_marker
+    kinds = ["memory", "sqlite", "postgres", "node"]
+    if marked("not_on_nodes"):
+        kinds = ["memory", "sqlite"]
+    if marked("not_on_the_model"):
+        kinds = [kind for kind in kinds if kind != "node"]
+    if marked("memory_only"):
+        kinds = ["memory"]
+    metafunc.parametrize("store_kind", kinds, indirect=True)

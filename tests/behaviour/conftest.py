@@ -11,22 +11,10 @@ from trio.testing import MockClock
 
 import trioschedule
 from tests.transitions import unknown, watched
-from tests.vault import open_on_node, open_on_postgres, open_on_sqlite
+from tests.vault import on_each_store as pytest_generate_tests, open_on_node, open_on_postgres, open_on_sqlite
 from trioschedule import Scheduler
 
-__all__ = ["open_on_node", "open_on_postgres", "open_on_sqlite"]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test of this folder runs on each store, unless it says that it is about one."""
-    kinds = ["memory", "sqlite", "postgres", "node"]
-    if metafunc.definition.get_closest_marker("not_on_nodes"):
-        kinds = ["memory", "sqlite"]
-    if metafunc.definition.get_closest_marker("not_on_the_model"):
-        kinds = [kind for kind in kinds if kind != "node"]
-    if metafunc.definition.get_closest_marker("memory_only"):
-        kinds = ["memory"]
-    metafunc.parametrize("store_kind", kinds, indirect=True)
+__all__ = ["open_on_node", "open_on_postgres", "open_on_sqlite", "pytest_generate_tests"]
 
 
 @pytest.fixture(autouse=True)

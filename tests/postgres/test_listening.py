@@ -18,13 +18,6 @@ from trioschedule.testing._store_suite import job_row
 SOON = 0.2
 
 
-@pytest.fixture
-def schema(postgres):
-    name = postgres.schema()
-    yield name
-    postgres.give_back(name)
-
-
 @asynccontextmanager
 async def listening(postgres, *schemas):
     """A store on each of these schemas, and what it hears: but for that it has begun to."""

@@ -14,13 +14,6 @@ ALL = Claim({}, True, 10)
 
 
 @pytest.fixture
-def schema(postgres):
-    name = postgres.schema()
-    yield name
-    postgres.give_back(name)
-
-
-@pytest.fixture
 async def make(postgres, schema):
     made = []
 

@@ -27,13 +27,6 @@ EVERYTHING = Wants(queries=[Query()])
 
 
 @pytest.fixture
-def schema(postgres):
-    name = postgres.schema()
-    yield name
-    postgres.give_back(name)
-
-
-@pytest.fixture
 def make(postgres, schema):
     return lambda: PostgresStore(postgres.dsn, schema=schema)
 

@@ -19,13 +19,6 @@ async def work(number: int) -> int:
 
 
 @pytest.fixture
-def schema(postgres):
-    name = postgres.schema()
-    yield name
-    postgres.give_back(name)
-
-
-@pytest.fixture
 def connection(postgres):
     with psycopg.connect(postgres.dsn) as connection:
         yield connection

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vault import open_on_node, open_on_postgres, open_on_sqlite
+from tests.vault import on_each_store as pytest_generate_tests, open_on_node, open_on_postgres, open_on_sqlite
 
-__all__ = ["open_on_node", "open_on_postgres", "open_on_sqlite"]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    kinds = ["memory", "sqlite", "postgres", "node"]
-    if metafunc.definition.get_closest_marker("not_on_nodes"):
-        kinds = ["memory", "sqlite"]
-    if metafunc.definition.get_closest_marker("memory_only"):
-        kinds = ["memory"]
-    metafunc.parametrize("store_kind", kinds, indirect=True)
+__all__ = ["open_on_node", "open_on_postgres", "open_on_sqlite", "pytest_generate_tests"]
 
 
 @pytest.fixture(autouse=True)
