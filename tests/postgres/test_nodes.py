@@ -184,7 +184,7 @@ async def test_closing_gives_back_at_once(postgres, schema, make):
     await store.close()
     answer = await other.exchange(Changes(), Wants(claim=ALL, now=100))
     assert held(answer) == [1, 2]
-    assert (answer.next_due, [row.wake_at for row in answer.held]) == (900, [5, 50])
+    assert (answer.next_due, {row.id: row.wake_at for row in answer.held}) == (900, {1: 5, 2: 50})
 
 
 # --- connections that break -------------------------------------------------------------------------------------------
