@@ -8,31 +8,30 @@
 5. An exchange that has failed may have been carried out: what it was to write is given to the store again as it was,
    until it is known. Steps that are made meanwhile are for the exchange after it.
 6. Times are those of the store's clock, if it has one: nodes need not agree on theirs.
+7. Under load the next exchange is sent before this node turns to what the last one has brought: both sides are at work.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import Any, Final, cast, final
 
 import trio
 
 from ._clock import WallClock
 from ._errors import DuplicateJobError, StoreError
 from ._journal import Journal
+from ._ledger import Effect, Ledger
 from ._mail import Load, Steps, StoredRequest
 from ._needs import Declared, Hold, Steered
 from ._records import ACTIVE, JobRecord, RunRecord
 from ._recovery import restore_queues, take_over
 from ._spec import Retention
-from .stores import Answer, Claim, Due, Message, Opened, Prune, SharedStore, Store, Wants
+from .stores import Answer, Claim, Due, Message, Opened, Prune, Query, SharedStore, Store, Wants
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
-
-if TYPE_CHECKING:
-    from ._ledger import Effect, Ledger
 
 # A lease is renewed so many times in its length, and given up when less than so much of it is left.
 BEATS: Final = 6
@@ -45,6 +44,8 @@ _TRIES: Final = 10
 _RUNS_WATCHED: Final = 20
 # And so many when one that is waited for is not among them.
 _RUNS_SEARCHED: Final = 100_000
+# Of so many jobs it is worth the while to let the store do something else meanwhile.
+_MANY: Final = 32
 
 logger = logging.getLogger("trioschedule")
 
@@ -80,6 +81,8 @@ class SharedJournal(Journal):
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
+        # What the last exchange has brought, and lets start, and what there was no time for yet.
+        self._late: tuple[Answer, list[tuple[Effect, Any]]] | None = None
 
     def serve(self, steps: Steps, ledger: Ledger) -> None:
         super().serve(steps, ledger)
@@ -222,12 +225,42 @@ class SharedJournal(Journal):
         if answer.lost or answer.fenced:
             logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
         if not gone:
-            return load.held
+            return self._put_off(answer, load.held)
         self._lose(gone)
         return [one for one in load.held if _job_of(one[1]) not in gone]
 
+    def _put_off(self, answer: Answer, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
+        """Leave what starts, and many jobs that came, until the next exchange is sent; gives what is done at once."""
+        if len(answer.held) < _MANY or self._waiting or not self._is_unwritten():
+            return effects
+        self._late = answer, [one for one in effects if one[0] is Effect.START]
+        self.tables.coming = answer.held
+        trio.lowlevel.current_trio_token().run_sync_soon(self._catch_up)
+        return [one for one in effects if one[0] is not Effect.START]
+
+    def _catch_up(self) -> None:
+        """Do what was put off. Nothing that comes later goes before it."""
+        if self._late is not None:
+            (answer, starts), self._late = self._late, None
+            self._steps.perform(starts)
+            self._take_over(self.tables.take_in_late(), answer)
+            self._steps.post()
+
+    def _take_in(
+        self,
+        answer: Answer,
+        counted: Mapping[Query, Sequence[int]],
+        load: Load,
+        asking: list[StoredRequest[Any]],
+        *,
+        is_fetched: bool,
+    ) -> None:
+        self._catch_up()
+        super()._take_in(answer, counted, load, asking, is_fetched=is_fetched)
+
     def _lose(self, job_ids: Collection[int]) -> None:
         """These are not ours any more: stop them, and forget what was done to them."""
+        self._catch_up()
         self._has_lost = True
         for run in self.tables.drop(job_ids):
             attempt = self._steps.attempts.get(run.id)
@@ -243,16 +276,7 @@ class SharedJournal(Journal):
                 undone.update(job_ids)
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
-        held = [job for job in jobs if self.tables.holds(job.id)]
-        now = self._clock.now()
-        # What cannot be read here others may know of: it is not stopped for a command's sake.
-        due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
-        if self._steps.only_steers:
-            due = set()
-        unsettled = [
-            job for job in held if any(run.status in ACTIVE for run in job.live) or (_is_broken(job) and job.id in due)
-        ]
-        self._steps.urge(take_over, unsettled)
+        self._take_over([job for job in jobs if self.tables.holds(job.id)], answer)
         restore_queues(self._ledger, self.tables.not_changed(answer.queues))
         self.tables.visit_runs(answer.history)
         self._miss({row.id for row in answer.jobs})
@@ -264,7 +288,20 @@ class SharedJournal(Journal):
         if answer.groups:
             self.on_groups(answer.groups)
 
+    def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
+        """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
+        now = self._clock.now()
+        # What cannot be read here others may know of: it is not stopped for a command's sake.
+        due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
+        if self._steps.only_steers:
+            due = set()
+        unsettled = [
+            job for job in held if any(run.status in ACTIVE for run in job.live) or (_is_broken(job) and job.id in due)
+        ]
+        self._steps.urge(take_over, unsettled)
+
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
+        self._catch_up()
         starts = await super().settle(is_start)
         if self._unsettled is not None:
             held = self._unsettled.held
@@ -327,7 +364,7 @@ def rooms(ledger: Ledger) -> Rooms:
     for name in ledger.queues if served is None else served:
         limit = ledger.limit_of(name)
         if limit is not None:
-            found[name] = max(limit - tables.active_in(name) - tables.ready_in(name), 0)
+            found[name] = max(limit - tables.active_in(name) - tables.ready_in(name) - tables.coming_in(name), 0)
         elif served is not None:
             found[name] = MOST_CLAIMED
     return found, served is None

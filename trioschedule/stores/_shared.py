@@ -64,6 +64,8 @@ class SharedTables(KeptTables):
         # Of the jobs that were to be held the nodes that hold them, as the last exchange says.
         self.elsewhere: Mapping[int, str] = {}
         self._known_runs: WeakValueDictionary[int, RunRecord] = WeakValueDictionary()
+        # Rows of jobs that are held, and that there was no time for yet.
+        self.coming: Sequence[JobRow] = ()
         # Held, and with nothing to do; given back in the exchange that is under way.
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
@@ -245,7 +247,8 @@ class SharedTables(KeptTables):
         self.forget(answer.pruned)
         self._visitors, self.elsewhere = {}, answer.elsewhere
         jobs = [self._visit(row) for row in answer.jobs if row.id not in self._jobs]
-        jobs += [self._hold(row) for row in answer.held if row.id not in self._jobs]
+        if not self.coming:
+            jobs += self._hold_all(answer.held)
         if is_fetched:
             self._next_due = answer.next_due
             if answer.held or answer.next_due is None or answer.next_due > self._asked_at:
@@ -258,6 +261,18 @@ class SharedTables(KeptTables):
             if self._heard is not None:
                 self.hear(self._heard)
         return jobs
+
+    def take_in_late(self) -> list[JobRecord]:
+        """Now there is time for those that are coming; gives the jobs."""
+        rows, self.coming = self.coming, ()
+        return self._hold_all(rows)
+
+    def coming_in(self, queue: str) -> int:
+        """How many jobs of a queue are coming."""
+        return sum(row.queue == queue for row in self.coming)
+
+    def _hold_all(self, rows: Iterable[JobRow]) -> list[JobRecord]:
+        return [self._hold(row) for row in rows if row.id not in self._jobs]
 
     def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
         """The records of rows that were looked at, and of which none is held."""
