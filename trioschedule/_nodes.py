@@ -290,14 +290,12 @@ class SharedJournal(Journal):
 
     def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
         """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
-        now = self._clock.now()
-        # What cannot be read here others may know of: it is not stopped for a command's sake.
-        due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
-        if self._steps.only_steers:
-            due = set()
-        unsettled = [
-            job for job in held if any(run.status in ACTIVE for run in job.live) or (_is_broken(job) and job.id in due)
-        ]
+        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live)]
+        broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]
+        if broken:  # others may know of it: it is not stopped for a command's sake
+            now = self._clock.now()
+            due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
+            unsettled += [job for job in broken if job.id in due and job not in unsettled]
         self._steps.urge(take_over, unsettled)
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:

@@ -171,8 +171,9 @@ class Rows:
         self._codec: Codec = registry.codec
         self._seed = seed
         self._texts: dict[int, tuple[Options, str]] = {}
-        self._options: dict[str, Options] = {}
-        self._triggers: dict[str, Any] = {}
+        # What was read, and its text.
+        self._options: dict[str, tuple[Options, str]] = {}
+        self._triggers: dict[str, tuple[Any, str]] = {}
         # The text of a call without arguments, which is what a recurring job often is.
         self._empty: dict[Callable[..., Any], str] = {}
 
@@ -306,22 +307,21 @@ class Rows:
             fn = Missing(row.function, why)
             args, kwargs = _untyped_call(row.args)
         try:
-            trigger = self.read_trigger(row.trigger)
+            trigger = self._read_trigger(row.trigger)
         except _UNREADABLE as exc:
-            trigger, why = Manual(), why or f"its trigger cannot be read: {problem(exc)}"
+            trigger, why = (Manual(), row.trigger), why or f"its trigger cannot be read: {problem(exc)}"
         try:
-            options = self.read_options(row.options)
+            options = self._read_options(row.options)
         except _UNREADABLE as exc:
             why = why or f"its options cannot be read: {problem(exc)}"
-            options = attrs.evolve(DEFAULTS, queue=row.queue, group=row.group)
+            options = attrs.evolve(DEFAULTS, queue=row.queue, group=row.group), row.options
         job = JobRecord(
-            row.id, row.name, fn, args, kwargs, trigger, options, None, row.created_at, row.created_at, None, None
+            row.id, row.name, fn, args, kwargs, trigger[0], options[0], None, row.created_at, row.created_at, None, None
         )
         job.finished_at = row.finished_at
         stored = job.stored = Stored(
-            row.function, row.args, bool(row.declared), row.unique_key, (trigger, row.trigger), (options, row.options),
-            None, is_new=False,
-        )  # fmt: skip
+            row.function, row.args, bool(row.declared), row.unique_key, trigger, options, None, is_new=False
+        )
         try:
             self._read_state(job, stored, row)
         except _UNREADABLE as exc:
@@ -338,22 +338,28 @@ class Rows:
 
     def read_trigger(self, text: str) -> Any:
         """The trigger that is written here; raises whatever is wrong with it."""
-        trigger = self._triggers.get(text)
-        if trigger is None:
+        return self._read_trigger(text)[0]
+
+    def _read_trigger(self, text: str) -> tuple[Any, str]:
+        found = self._triggers.get(text)
+        if found is None:
             if len(self._triggers) >= _REMEMBERED:
                 self._triggers.clear()
-            trigger = self._triggers[text] = trigger_from_json(text, self._registry)
-        return trigger
+            found = self._triggers[text] = trigger_from_json(text, self._registry), text
+        return found
 
     def read_options(self, text: str) -> Options:
         """The options that are written here; raises whatever is wrong with them."""
-        options = self._options.get(text)
-        if options is None:
+        return self._read_options(text)[0]
+
+    def _read_options(self, text: str) -> tuple[Options, str]:
+        found = self._options.get(text)
+        if found is None:
             if len(self._options) >= _REMEMBERED:
                 self._options.clear()
-            options = self._options[text] = options_from_json(text, self._registry)
-            self._texts[id(options)] = options, text
-        return options
+            found = self._options[text] = options_from_json(text, self._registry), text
+            self._texts[id(found[0])] = found
+        return found
 
     def _read_state(self, job: JobRecord, stored: Stored, row: JobRow) -> None:
         state = _decode_state(row.state)
@@ -362,17 +368,21 @@ class Rows:
             job.paused = Pause(state.paused_at, state.paused_reason)
         job.ending = None if state.ending is None else JobStatus(state.ending)
         job.reason, job.started, job.failures, job.is_left = state.reason, state.started, state.failures, state.is_left
-        runs = [] if row.runs == "[]" else [self._read_run(one, job) for one in _decode_runs(row.runs)]
+        if row.runs != "[]":
+            self._read_runs(job, stored, row, state.last_run)
+        if job.finished_at is None and job.paused is None:
+            # The column may be the time of a run instead.
+            job.wake_at = wake_time(job.id, job.next_due, job.trigger, job.options, self._seed)
+
+    def _read_runs(self, job: JobRecord, stored: Stored, row: JobRow, last_run: int | None) -> None:
+        runs = [self._read_run(one, job) for one in _decode_runs(row.runs)]
         if len({run.id for run in runs}) < len(runs):
             raise ValueError("one of its runs is there twice")
         live = tuple([run for run in runs if run.status in LIVE])
         if row.status not in ACTIVE and any(run.status in ACTIVE for run in live):
             raise ValueError(f"a run of it is at work, and it is {row.status[:20]!r}")
         stored.runs, job.live = tuple(runs), live
-        job.last_run = next((run for run in runs if run.id == state.last_run), None)
-        if job.finished_at is None and job.paused is None:
-            # The column may be the time of a run instead.
-            job.wake_at = wake_time(job.id, job.next_due, job.trigger, job.options, self._seed)
+        job.last_run = next((run for run in runs if run.id == last_run), None)
 
     def read_history(self, row: RunRow, job: JobRecord) -> RunRecord | None:
         """The record of a run's own row; None if it cannot be read."""

@@ -279,7 +279,7 @@ class SharedTables(KeptTables):
         return [self._visit(row) for row in rows]
 
     def _visit(self, row: JobRow) -> JobRecord:
-        job = self._visitors[row.id] = self._record(row)
+        job = self._visitors[row.id] = self._resting[row.id] = self._record(row)
         return job
 
     def _hold(self, row: JobRow) -> JobRecord:
@@ -293,16 +293,15 @@ class SharedTables(KeptTables):
         """What a row says, in the record that there is of its job, if there is one."""
         read = self.rows.read(row)
         self._enlisted.pop(row.id, None)
-        job = self._resting.get(row.id)
-        if job is None:
-            job = self._resting[row.id] = read
-        else:
+        job = self._resting.get(row.id, read)
+        if job is not read:
             _update(job, read)
         assert job.stored is not None
-        runs = {run.id: self._known_run(run, job) for run in job.stored.runs}
-        job.stored.runs = tuple(runs.values())
-        job.live = tuple([runs[run.id] for run in job.live])
-        job.last_run = None if job.last_run is None else runs.get(job.last_run.id, job.last_run)
+        if job.stored.runs:
+            runs = {run.id: self._known_run(run, job) for run in job.stored.runs}
+            job.stored.runs = tuple(runs.values())
+            job.live = tuple([runs[run.id] for run in job.live])
+            job.last_run = None if job.last_run is None else runs.get(job.last_run.id, job.last_run)
         return job
 
     def _known_run(self, read: RunRecord, job: JobRecord) -> RunRecord:
