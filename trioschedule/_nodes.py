@@ -299,7 +299,6 @@ class SharedJournal(Journal):
         self._steps.urge(take_over, unsettled)
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
-        self._catch_up()
         starts = await super().settle(is_start)
         if self._unsettled is not None:
             held = self._unsettled.held
