@@ -99,7 +99,7 @@ async def test_no_more_than_the_limit_are_held(autojump_clock, cluster, late, mo
 
 async def test_what_was_put_off_does_not_start_after_the_end(autojump_clock, cluster, late, monkeypatch):  # noqa: F811
     """Also if the block is left in the very moment in which an exchange has come back."""
-    await backlog(cluster)
+    await backlog(cluster, 5 * JOBS)
     await trio.sleep(5)
     for last in range(1, 13):
         node = await cluster.open(f"left after {last}")
@@ -112,7 +112,7 @@ async def test_what_was_put_off_does_not_start_after_the_end(autojump_clock, clu
         assert len(cluster.log) == before
     await cluster.open("rest")
     await trio.sleep(60)
-    assert {number for _, number, _ in cluster.log} == set(range(JOBS))
+    assert {number for _, number, _ in cluster.log} == set(range(5 * JOBS))
     assert set(statuses(cluster)) <= {"succeeded", "cancelled"}
     assert late
 
