@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from . import _errors as errors, _steering as steering, commands
-from ._dispatch import execute, rejected, schedule
+from ._dispatch import LeaveGroup, execute, rejected, schedule
 from ._errors import JobNotFoundError
 from ._intake import HeldElsewhereError
 from ._letters import (
@@ -41,6 +41,7 @@ from ._letters import (
 from ._mail import StoredRequest
 from ._needs import Hold, Steered
 from ._records import LIVE, JobRecord, RunRecord, Selection
+from ._recovery import its_process_ended
 from ._runner import run_of
 from ._spec import JobSpec
 from ._updating import decoded_changes, encoded_changes
@@ -80,7 +81,7 @@ class _Outcome:
 
 
 class _GroupEnd(NamedTuple):
-    """The node died that had this group open: its jobs are cancelled, as by leaving its block."""
+    """The node died that had this group open: its jobs end, as those of a process that died with its file."""
 
     name: str
 
@@ -101,8 +102,8 @@ class Courier:
         self._given: dict[str, Given] = {}
         journal.on_message = self.receive
         journal.on_groups = self.end_groups
-        # Groups whose blocks are being left.
-        self.ending: set[str] = set()
+        # Groups whose blocks are being left here.
+        self.leaving: set[str] = set()
         journal.on_lost = self.take_back
 
     # --- giving orders ----------------------------------------------------------------------------------------------
@@ -149,6 +150,13 @@ class Courier:
         if letter.reply.refused is not None:
             raise error_of(letter.reply)
         return letter.reply.changed > 0
+
+    async def leave_group(self, name: str) -> None:
+        """End the jobs of a group whose block is left here, wherever they are, and wait for their cleanup.
+
+        Checkpoints. Cancelled, some may have ended.
+        """
+        await self.carry_out(LeaveGroup(Selection(group=name), name, "cancelled"))
 
     async def schedule(
         self, specs: Sequence[JobSpec], context: contextvars.Context | None
@@ -197,9 +205,10 @@ class Courier:
 
     def end_groups(self, names: Sequence[str]) -> None:
         """Of groups that this node is to leave those whose blocks are none of its own."""
+        dead = self._journal.dead_groups
         for name in names:
-            if name not in self._actor.ledger.groups and name not in self.ending:
-                self.ending.add(name)
+            if name not in self._actor.ledger.groups and name not in self.leaving and name not in dead:
+                dead.add(name)
                 self.send_off(_GroupEnd(name))
 
     async def _end_group(self, name: str) -> None:
@@ -210,10 +219,10 @@ class Courier:
                 ledger.tables.leave_group(name)
 
         try:
-            await self._begin(commands.Cancel(Selection(group=name)))
+            await self._begin(LeaveGroup(Selection(group=name), name, its_process_ended(name)))
             await self._actor.ask(leave)
         finally:
-            self.ending.discard(name)
+            self._journal.dead_groups.discard(name)
 
     async def _begin(self, command: Command) -> _Outcome:
         """Carry out a command wherever its jobs are, but for the cleanups that follow from it."""

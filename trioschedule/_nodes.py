@@ -16,6 +16,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import trio
@@ -78,6 +79,8 @@ class SharedJournal(Journal):
         # What may be in the store or not.
         self._unsettled: Load | None = None
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
+        # Groups whose nodes have died, while this node ends their jobs.
+        self.dead_groups: set[str] = set()
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
 
@@ -249,10 +252,17 @@ class SharedJournal(Journal):
         due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
         if self._steps.only_steers:
             due = set()
+        if answer.groups:
+            self.on_groups(answer.groups)
+        dead = self.dead_groups.difference(self._ledger.groups)
         unsettled = [
-            job for job in held if any(run.status in ACTIVE for run in job.live) or (_is_broken(job) and job.id in due)
+            job
+            for job in held
+            if any(run.status in ACTIVE for run in job.live)
+            or (_is_broken(job) and job.id in due)
+            or job.options.group in dead
         ]
-        self._steps.urge(take_over, unsettled)
+        self._steps.urge(partial(take_over, dead_groups=dead), unsettled)
         restore_queues(self._ledger, self.tables.not_changed(answer.queues))
         self.tables.visit_runs(answer.history)
         self._miss({row.id for row in answer.jobs})
@@ -261,8 +271,6 @@ class SharedJournal(Journal):
         inbox, self._inbox = self._inbox, []
         for message in inbox:
             self.on_message(message)
-        if answer.groups:
-            self.on_groups(answer.groups)
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
         starts = await super().settle(is_start)
