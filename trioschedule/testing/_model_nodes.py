@@ -81,6 +81,10 @@ class Nodes:
         """Whether a node holds a job."""
         return self.holders.get(job_id) == node
 
+    def elsewhere(self, node: str, job_ids: Iterable[int]) -> dict[int, str]:
+        """Of these jobs those that other nodes than this one hold, and who."""
+        return {one: self.holders[one] for one in job_ids if self.holders.get(one, node) != node}
+
     def not_held(self, node: str, changes: Changes, jobs: Mapping[int, JobRow]) -> set[int]:
         """Of the jobs in changes those that a node may not write."""
         added = {row.id for row in changes.added if row.id not in jobs or self.holds(node, row.id)}

@@ -146,7 +146,7 @@ class ModelStore:
         self._read = list(inbox)
         return _read(data, wants, pruned)._replace(
             held=held,
-            elsewhere={one: nodes.holders[one] for one in wants.holds if nodes.holders.get(one, node) != node},
+            elsewhere=nodes.elsewhere(node, [*wants.holds, *wants.holders]),
             lost=sorted(self._last.lost),
             clashing=sorted(self._last.clashing),
             next_due=None if wants.claim is None else model_nodes.next_due(data.jobs, nodes.holders, wants.claim),

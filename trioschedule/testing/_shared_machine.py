@@ -105,6 +105,7 @@ _wants: Final = st.builds(
     Wants,
     claim=st.one_of(st.none(), _claims),
     holds=st.lists(_ids, max_size=4),
+    holders=st.lists(_ids, max_size=4),
     queues=st.booleans(),
     now=_times,
     queries=st.just([Query()]),
