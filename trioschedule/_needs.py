@@ -127,7 +127,7 @@ class Needs:
 
     def _rivals(self, name: str | None, key: Any) -> None:
         """What is to be replaced is to be held."""
-        if name is not None and (job := self._tables.find(name)) is not None and not job.is_over:
+        if name is not None and (job := self._tables.find(name)) is not None and job.name == name and not job.is_over:
             self._hold(job.id)
         if key is not None and (job := self._tables.holder(key)) is not None:
             self._hold(job.id)

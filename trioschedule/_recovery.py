@@ -18,7 +18,7 @@ from typing import Final
 from . import _steering as steering
 from ._errors import DuplicateJobError
 from ._identity import definition_differences
-from ._intake import accept_jobs, free_key, prepare, storable
+from ._intake import accept_jobs, free_key, live_job_named, prepare, storable
 from ._ledger import Ledger
 from ._plan import first_slot
 from ._records import ACTIVE, JobRecord, JobStatus, QueueRules, RunError, RunRecord, RunStatus, Selection
@@ -137,8 +137,8 @@ def _taken_over(ledger: Ledger, spec: JobSpec, now: int) -> JobRecord | None:
     Raises:
         DuplicateJobError: it calls another one; it is not lost for that.
     """
-    job = ledger.tables.find(spec.name or "")
-    if job is None or job.is_over or job.stored is None:
+    job = live_job_named(ledger, spec.name or "")
+    if job is None or job.stored is None:
         return None
     if job.stored.broken is not None:
         stop_broken(ledger, [job], now)

@@ -587,3 +587,34 @@ async def test_who_steers_need_not_know_the_functions_of_others(cluster, autojum
         assert await known.resume()
     await trio.sleep(11)
     assert (await job.refresh()).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("comes_first", ["given", "default"])
+async def test_a_default_name_is_in_the_way_of_no_name_that_was_given(cluster, autojump_clock, comes_first):
+    a = await cluster.open("a", queues={})
+    b = await cluster.open("b", queues={})
+    before = await a.scheduler.schedule(After(hours=1), a.work)
+    name = f"work-{before.id + 1000}"  # so the next one there is called
+
+    async def unnamed():
+        return await a.scheduler.schedule(After(hours=1), a.work, "unnamed")
+
+    if comes_first == "default":
+        other = await unnamed()
+    job = await b.scheduler.schedule(After(hours=1), b.work, name=name)
+    if comes_first == "given":
+        other = await unnamed()
+    assert other.name == job.name == name
+    for node in (a, b):
+        assert (await node.scheduler.get(name)).id == job.id
+        with pytest.raises(DuplicateJobError):
+            await node.scheduler.schedule(After(hours=1), node.work, name=name)
+        job = await node.scheduler.schedule(After(hours=1), node.work, name=name, if_exists="replace")
+        assert (await node.scheduler.get(name)).id == job.id
+    assert await a.scheduler.jobs(name).cancel() == 1
+    for if_exists in ("error", "replace", "skip"):  # it is over: the name is free
+        job = await b.scheduler.schedule(After(hours=1), b.work, name=name, if_exists=if_exists)
+        assert await job.cancel()
+    assert (await other.refresh()).status is JobStatus.SCHEDULED
+    assert await b.scheduler.jobs(name).cancel() == 1  # nobody else is called so now
+    assert (await other.refresh()).status is JobStatus.CANCELLED

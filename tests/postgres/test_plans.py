@@ -160,7 +160,10 @@ def test_what_is_claimed_is_found_by_an_index(database, explained, what):
 
 
 def test_what_is_held_is_found_by_an_index(database, explained):
-    check(explained(about(database._known, ("hold", "held", "elsewhere"), [5, 6], database._values(Changes()))), {"job_pkey"})
+    check(
+        explained(about(database._known, ("hold", "held", "elsewhere"), [5, 6], database._values(Changes()))),
+        {"job_pkey"},
+    )
 
 
 def test_names_and_keys_that_are_taken_are_found_by_an_index(database, explained):
