@@ -544,3 +544,13 @@ async def test_a_declared_job_that_only_newer_code_knows_is_left_alone_by_the_ol
     await cluster.start(old)
     await trio.sleep(60)
     assert [job.name for job in await new.scheduler.jobs().list()] == ["novel"]
+
+
+async def test_who_finds_all_places_taken_by_the_dead_buries_them(cluster, autojump_clock):
+    for _ in range(1000):
+        cluster.data.nodes.enter(0)
+    with pytest.raises(StoreError, match="1000 nodes work"):
+        await ModelStore(cluster.data, lease=LEASE).open()
+    await trio.sleep(LEASE + 1)
+    a = await cluster.open("a")
+    await (await a.scheduler.schedule(After(seconds=0), a.work)).wait()

@@ -86,8 +86,11 @@ class ModelStore:
         """
         await trio.lowlevel.checkpoint()
         if self._lease is not None:
-            self._is_open = True
+            if self.data.nodes.are_full:  # perhaps nobody is alive who would have buried the dead
+                orphans = self.data.nodes.bury("", trio.current_time(), self._lease)
+                model_nodes.free_again(self.data.jobs, orphans, self._now)
             self.node, self._place = self.data.nodes.enter(trio.current_time())
+            self._is_open = True
             opened = _opened(self.data)._replace(active=[], groups=[], numbered=[])
             return opened._replace(node=self.node, lease=self._lease, place=self._place)
         if self.data.is_in_use:
