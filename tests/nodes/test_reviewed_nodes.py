@@ -20,6 +20,7 @@ from trioschedule import (
     Retry,
     StoreError,
     Unique,
+    commands,
     exponential,
 )
 from trioschedule.stores import Changes, JobState, Prune, Wants
@@ -618,3 +619,43 @@ async def test_a_default_name_is_in_the_way_of_no_name_that_was_given(cluster, a
     assert (await other.refresh()).status is JobStatus.SCHEDULED
     assert await b.scheduler.jobs(name).cancel() == 1  # nobody else is called so now
     assert (await other.refresh()).status is JobStatus.CANCELLED
+
+
+async def test_a_node_that_hangs_holds_up_only_what_is_about_its_jobs(cluster, autojump_clock):
+    hangs = await cluster.open("hangs", queues={"of it": 10})
+    await cluster.open("a", queues={"of a": 10})
+    client = await cluster.open("client", queues={})
+
+    async def schedule(name, queue):
+        return await client.scheduler.schedule(After(seconds=0), client.careful, name=name, queue=queue)
+
+    theirs = [await schedule(f"theirs {number}", "of it") for number in range(3)]
+    others = [await schedule(f"other {number}", "of a") for number in range(3)]
+    await trio.sleep(1)
+
+    awake = trio.Event()
+
+    async def hang(real, changes, wants):
+        await awake.wait()
+        return await real(changes, wants)
+
+    intercept(hangs, hang)
+    async with client.scheduler.command_channel() as channel:
+        for number in range(3):
+            await channel.send(commands.Pause(f"theirs {number}"))
+            await channel.send(commands.Cancel(f"theirs {number}"))
+            await channel.send(commands.Pause(f"other {number}", reason="in its turn"))
+            await channel.send(commands.Cancel(f"other {number}"))
+        await channel.send(commands.PauseQueue("default", node=hangs.scheduler.node))
+    try:
+        with trio.move_on_after(10):
+            for job in others:
+                await job.wait_done()
+        assert [job.status for job in others] == [JobStatus.CANCELLED] * 3
+        assert theirs[0].status is JobStatus.RUNNING
+        with trio.move_on_after(3 * LEASE):  # by who has them when the lease is over
+            for job in theirs:
+                await job.wait_done()
+        assert [job.status for job in theirs] == [JobStatus.CANCELLED] * 3
+    finally:
+        awake.set()
