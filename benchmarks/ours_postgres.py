@@ -16,6 +16,7 @@ from typing import Any
 
 import trio
 
+from benchmarks.ours_durable import in_scheduler, noop
 from benchmarks.postgres_tools import (
     PATIENCE,
     Execute,
@@ -27,7 +28,7 @@ from benchmarks.postgres_tools import (
     watch_idle,
 )
 from benchmarks.tools import AHEAD, Load, batches, elsewhere, percentile, shares, waits
-from trioschedule import After, At, JobSpec, Registry, Scheduler, open_scheduler
+from trioschedule import After, At, JobSpec, Scheduler
 from trioschedule.stores import PostgresStore
 from trioschedule.triggers import Trigger
 
@@ -44,27 +45,6 @@ def made_of() -> str:
     return f"Trio {version('trio')}, psycopg {version('psycopg')}"
 
 
-async def noop() -> None:
-    pass
-
-
-def in_scheduler(
-    dsn: str,
-    body: Callable[[Scheduler], Awaitable[Any]],
-    fn: Callable[[], Awaitable[None]] = noop,
-    **options: Any,
-) -> Any:
-    """Run ``body(scheduler)``; `fn` is what its jobs do, registered as "noop"."""
-    registry = Registry()
-    registry.register("noop")(fn)
-
-    async def main() -> Any:
-        async with open_scheduler(PostgresStore(dsn), registry=registry, **options) as scheduler:
-            return await body(scheduler)
-
-    return trio.run(main)
-
-
 def fill(dsn: str, jobs: int, trigger: Trigger) -> None:
     """Jobs that wait, put there by a node that runs nothing."""
 
@@ -72,7 +52,7 @@ def fill(dsn: str, jobs: int, trigger: Trigger) -> None:
         for size in batches(jobs):
             await scheduler.schedule_many([JobSpec(trigger, noop) for _ in range(size)])
 
-    in_scheduler(dsn, body, queues={})
+    in_scheduler(PostgresStore(dsn), body, queues={})
 
 
 def is_unfinished(ask: Execute) -> bool:
@@ -95,7 +75,7 @@ def enqueue(load: Load) -> dict[str, float]:
         assert await scheduler.jobs().count() == load.jobs
 
     with fresh_database() as dsn:
-        in_scheduler(dsn, body, queues={})
+        in_scheduler(PostgresStore(dsn), body, queues={})
     return stopwatch.laps
 
 
@@ -109,7 +89,7 @@ def bulk(load: Load) -> dict[str, float]:
         assert await scheduler.jobs().count() == load.jobs
 
     with fresh_database() as dsn:
-        in_scheduler(dsn, body, queues={})
+        in_scheduler(PostgresStore(dsn), body, queues={})
     return stopwatch.laps
 
 
@@ -140,7 +120,7 @@ def _drained(dsn: str, jobs: int) -> tuple[dict[str, float], float]:
     begin = time.perf_counter()
     with asking(dsn) as ask, ExitStack() as watching:
         watching.enter_context(stopwatch.lap("run", jobs))
-        in_scheduler(dsn, body, work)
+        in_scheduler(PostgresStore(dsn), body, work)
     return stopwatch.laps, moments[0] - begin
 
 
@@ -165,7 +145,7 @@ def serve(dsn: str, pipe: Connection) -> None:
         pipe.send("ready")
         await trio.sleep_forever()
 
-    in_scheduler(dsn, body, stamp)
+    in_scheduler(PostgresStore(dsn), body, stamp)
 
 
 async def received(pipe: Connection) -> Any:
@@ -194,7 +174,7 @@ def latency(load: Load) -> dict[str, float]:
             async def body(scheduler: Scheduler) -> dict[str, float]:
                 return await _latencies(scheduler, load, lambda: received(pipe))
 
-            found: dict[str, float] = in_scheduler(dsn, body, queues={})
+            found: dict[str, float] = in_scheduler(PostgresStore(dsn), body, queues={})
             return found
 
 
@@ -207,21 +187,18 @@ def _latency_same(dsn: str, load: Load) -> dict[str, float]:
     async def stamp() -> None:
         send.send_nowait(time.perf_counter())
 
-    registry = Registry()
-    registry.register("noop")(stamp)
-
-    async def main() -> dict[str, float]:
+    async def body(scheduler: Scheduler) -> dict[str, float]:
         waited = []
-        async with open_scheduler(PostgresStore(dsn), registry=registry) as scheduler:
-            await trio.sleep(0.5)
-            for _ in range(load.jobs + 1):
-                await trio.sleep(load.seconds)
-                before = time.perf_counter()
-                await scheduler.schedule(After(seconds=0), stamp)
-                waited.append(await receive.receive() - before)
+        await trio.sleep(0.5)
+        for _ in range(load.jobs + 1):
+            await trio.sleep(load.seconds)
+            before = time.perf_counter()
+            await scheduler.schedule(After(seconds=0), stamp)
+            waited.append(await receive.receive() - before)
         return waits(waited[1:])
 
-    return trio.run(main)
+    found: dict[str, float] = in_scheduler(PostgresStore(dsn), body, stamp)
+    return found
 
 
 def latency_same(load: Load) -> dict[str, float]:
@@ -237,7 +214,7 @@ def idle(load: Load) -> dict[str, float]:
         return summary()
 
     with fresh_database() as dsn:
-        found: dict[str, float] = in_scheduler(dsn, body)
+        found: dict[str, float] = in_scheduler(PostgresStore(dsn), body)
         return found
 
 
@@ -256,7 +233,7 @@ def node(dsn: str, pipe: Connection) -> None:
         pipe.send((scheduler.statistics().runs_succeeded, time.process_time() - start))
         await trio.sleep_forever()
 
-    in_scheduler(dsn, body)
+    in_scheduler(PostgresStore(dsn), body)
 
 
 def _nodes(load: Load, nodes: int) -> dict[str, float]:

@@ -6,15 +6,15 @@ All that this knows of the durable store is here.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
 
 import trio
 
+from benchmarks.ours_durable import in_scheduler, noop
 from benchmarks.tools import AHEAD, Load, Stopwatch, batches, elsewhere, fresh_file, shares, waits
-from trioschedule import After, JobSpec, Registry, Scheduler, open_scheduler
+from trioschedule import After, JobSpec, Scheduler
 from trioschedule.stores import SQLiteStore
 
 Durability = Literal["full", "normal"]
@@ -23,28 +23,6 @@ PATIENCE = 60  # Seconds.
 
 def made_of() -> str:
     return f"Trio {version('trio')}"
-
-
-async def noop() -> None:
-    pass
-
-
-def in_scheduler(
-    path: str,
-    durability: Durability,
-    body: Callable[[Scheduler], Awaitable[Any]],
-    fn: Callable[[], Awaitable[None]] = noop,
-    **options: Any,
-) -> Any:
-    """Run ``body(scheduler)``; `fn` is what its jobs do, registered as "noop"."""
-    registry = Registry()
-    registry.register("noop")(fn)
-
-    async def main() -> Any:
-        async with open_scheduler(SQLiteStore(path, durability=durability), registry=registry, **options) as scheduler:
-            return await body(scheduler)
-
-    return trio.run(main)
 
 
 def _enqueue(load: Load, durability: Durability) -> dict[str, float]:
@@ -62,7 +40,7 @@ def _enqueue(load: Load, durability: Durability) -> dict[str, float]:
         assert await scheduler.jobs().count() == load.jobs
 
     with fresh_file() as path:
-        in_scheduler(path, durability, body)
+        in_scheduler(SQLiteStore(path, durability=durability), body)
     return stopwatch.laps
 
 
@@ -76,7 +54,7 @@ def _bulk(load: Load, durability: Durability) -> dict[str, float]:
         assert await scheduler.jobs().count() == load.jobs
 
     with fresh_file() as path:
-        in_scheduler(path, durability, body)
+        in_scheduler(SQLiteStore(path, durability=durability), body)
     return stopwatch.laps
 
 
@@ -92,7 +70,7 @@ def _run(load: Load, durability: Durability) -> dict[str, float]:
         assert scheduler.statistics().runs_succeeded == load.jobs
 
     with fresh_file() as path:
-        in_scheduler(path, durability, body)
+        in_scheduler(SQLiteStore(path, durability=durability), body)
     return stopwatch.laps
 
 
@@ -112,7 +90,7 @@ def _latency(load: Load, durability: Durability) -> dict[str, float]:
             await trio.sleep(0.002)  # Each job finds the scheduler at rest.
 
     with fresh_file() as path:
-        in_scheduler(path, durability, body, stamp)
+        in_scheduler(SQLiteStore(path, durability=durability), body, stamp)
     return waits(waited)
 
 
@@ -122,7 +100,7 @@ def _fill(path: str, jobs: int, durability: Durability) -> None:
         for size in batches(jobs - 1):
             await scheduler.schedule_many([JobSpec(After(seconds=AHEAD), noop) for _ in range(size)])
 
-    in_scheduler(path, durability, body, queues={})  # It runs nothing: the first one stays due.
+    in_scheduler(SQLiteStore(path, durability=durability), body, queues={})  # It runs nothing: the first one stays due.
 
 
 def _restart(load: Load, durability: Durability) -> dict[str, float]:
@@ -140,7 +118,7 @@ def _restart(load: Load, durability: Durability) -> dict[str, float]:
     with fresh_file() as path:
         elsewhere(_fill, path, load.jobs, durability)
         begin = time.perf_counter()
-        in_scheduler(path, durability, body, stamp)
+        in_scheduler(SQLiteStore(path, durability=durability), body, stamp)
     return {"seconds": moments[0] - begin}
 
 

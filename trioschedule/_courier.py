@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextvars
 import logging
 import uuid
-from collections import defaultdict, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 import attrs
@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from . import _errors as errors, _steering as steering, commands
-from ._dispatch import execute, rejected, schedule
+from ._dispatch import LeaveGroup, execute, rejected, schedule
 from ._errors import JobNotFoundError
 from ._intake import HeldElsewhereError
 from ._letters import (
@@ -40,7 +40,9 @@ from ._letters import (
 )
 from ._mail import StoredRequest
 from ._needs import Hold, Steered
+from ._outbox import Outbox
 from ._records import LIVE, JobRecord, RunRecord, Selection
+from ._recovery import its_process_ended
 from ._runner import run_of
 from ._spec import JobSpec
 from ._updating import decoded_changes, encoded_changes
@@ -80,7 +82,7 @@ class _Outcome:
 
 
 class _GroupEnd(NamedTuple):
-    """The node died that had this group open: its jobs are cancelled, as by leaving its block."""
+    """The node died that had this group open: its jobs end, as those of a process that died with its file."""
 
     name: str
 
@@ -92,17 +94,15 @@ class Courier:
     def __init__(self, actor: Actor, journal: SharedJournal) -> None:
         self._actor = actor
         self._journal = journal
-        # Commands that nobody waits for.
-        self._outbox: deque[object] = deque()
-        self._filled = trio.Event()
+        self._outbox: Final = Outbox(self._send_off, self._line_of)
         self._letters: dict[str, Letter] = {}
         self._came = trio.Event()
         # The replies that were given last, by the reference of the order: one that is said again is not obeyed again.
         self._given: dict[str, Given] = {}
         journal.on_message = self.receive
         journal.on_groups = self.end_groups
-        # Groups whose blocks are being left.
-        self.ending: set[str] = set()
+        # Groups whose blocks are being left here.
+        self.leaving: set[str] = set()
         journal.on_lost = self.take_back
 
     # --- giving orders ----------------------------------------------------------------------------------------------
@@ -150,6 +150,13 @@ class Courier:
             raise error_of(letter.reply)
         return letter.reply.changed > 0
 
+    async def leave_group(self, name: str) -> None:
+        """End the jobs of a group whose block is left here, wherever they are, and wait for their cleanup.
+
+        Checkpoints. Cancelled, some may have ended.
+        """
+        await self.carry_out(LeaveGroup(Selection(group=name), name, "cancelled"))
+
     async def schedule(
         self, specs: Sequence[JobSpec], context: contextvars.Context | None
     ) -> tuple[list[JobRecord], list[RunRecord]]:
@@ -172,34 +179,57 @@ class Courier:
                 await actor.job_over(job)
 
     def send_off(self, command: object) -> None:
-        """Carry out a command after all that were sent off before; nobody waits for it, and it for no cleanup."""
-        self._outbox.append(command)
-        self._filled.set()
+        """Carry out a command after those that were sent off before; nobody waits for it, and it for no cleanup.
+
+        One that a node does not answer for a while holds up only those that may be about the same job.
+        """
+        self._outbox.put(command)
 
     async def watch(self) -> None:
         """A task: listen to other nodes, and stop in time when what is held here is about to be theirs."""
         await self._journal.watch()
 
     async def run(self) -> None:
-        """A task: carry out what is sent off, in order; what cannot be done is reported."""
-        while True:
-            while not self._outbox:
-                self._filled = trio.Event()
-                await self._filled.wait()
-            command = self._outbox.popleft()
-            try:
-                if isinstance(command, _GroupEnd):
-                    await self._end_group(command.name)
-                else:
-                    await self._begin(cast("Command", command))
-            except Exception as error:  # noqa: BLE001 - nobody waits for it
-                self._actor.submit(rejected, self._actor.ledger, command, error)
+        """A task: carry out what is sent off; what cannot be done is reported."""
+        await self._outbox.run()
+
+    async def _send_off(self, command: object) -> None:
+        try:
+            if isinstance(command, _GroupEnd):
+                await self._end_group(command.name)
+            else:
+                await self._begin(cast("Command", command))
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
+            self._actor.submit(rejected, self._actor.ledger, command, error)
+
+    async def _line_of(self, command: object) -> Hashable | None:
+        """The one job that a command is about, or the group or node; None: more, or nothing that is known."""
+        if isinstance(command, _GroupEnd):
+            return command
+        if isinstance(command, OF_NODES):
+            return None if command.node is None else ("node", command.node)
+        target = getattr(command, "target", None)
+        if type(command) not in NAMES or isinstance(target, (list, tuple, set, frozenset)) or _is_choice(target):
+            return None
+        try:
+            ids = await self._resolve(target, strict=False)
+        except Exception:  # noqa: BLE001 - it will be raised again in its turn, and reported
+            return None
+        return ids[0] if len(ids) == 1 else None
+
+    async def _resolve(self, target: Any, *, strict: bool) -> list[int]:
+        """The ids of the jobs that a target means."""
+        ledger = self._actor.ledger
+        return await self._actor.ask(
+            lambda now: [job.id for job in steering.resolve(ledger, target, strict=strict)], about=target
+        )
 
     def end_groups(self, names: Sequence[str]) -> None:
         """Of groups that this node is to leave those whose blocks are none of its own."""
+        dead = self._journal.dead_groups
         for name in names:
-            if name not in self._actor.ledger.groups and name not in self.ending:
-                self.ending.add(name)
+            if name not in self._actor.ledger.groups and name not in self.leaving and name not in dead:
+                dead.add(name)
                 self.send_off(_GroupEnd(name))
 
     async def _end_group(self, name: str) -> None:
@@ -210,10 +240,10 @@ class Courier:
                 ledger.tables.leave_group(name)
 
         try:
-            await self._begin(commands.Cancel(Selection(group=name)))
+            await self._begin(LeaveGroup(Selection(group=name), name, its_process_ended(name)))
             await self._actor.ask(leave)
         finally:
-            self.ending.discard(name)
+            self._journal.dead_groups.discard(name)
 
     async def _begin(self, command: Command) -> _Outcome:
         """Carry out a command wherever its jobs are, but for the cleanups that follow from it."""
@@ -229,9 +259,7 @@ class Courier:
             return _Outcome()
         target: Any = getattr(command, "target", None)
         strict = isinstance(command, _STRICT)
-        ids = await actor.ask(
-            lambda now: [job.id for job in steering.resolve(ledger, target, strict=strict)], about=target
-        )
+        ids = await self._resolve(target, strict=strict)
         outcome = _Outcome(jobs=list(ids))
         await self._carry_out(command, ids, outcome)
         return outcome

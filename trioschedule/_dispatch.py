@@ -28,6 +28,16 @@ class CancelRun:
     grace: float = 0
 
 
+@final
+@attrs.frozen
+class LeaveGroup:
+    """Cancel jobs whose group's block is left, or has died with its process. The reply: how many this cancelled."""
+
+    target: Any
+    group: str
+    reason: str
+
+
 logger = logging.getLogger("trioschedule")
 
 # What a command came to, and the runs whose cleanup a caller who waits has to wait for.
@@ -55,6 +65,8 @@ def execute(ledger: Ledger, command: object, origin: RunRecord | None, now: int)
             return _cancel(ledger, target, running, grace, origin, now)
         case CancelRun(target, run_id, grace):
             return _cancel_run(ledger, steering.resolve(ledger, target), run_id, grace, origin, now)
+        case LeaveGroup(target, group, reason):
+            return _leave_group(ledger, steering.resolve(ledger, target), group, reason, origin, now)
         case commands.Update(target, changes):
             jobs = steering.resolve(ledger, target, strict=True)
             update(ledger, jobs, changes, now)
@@ -107,6 +119,13 @@ def _cancel(
     for job in jobs:
         changed += steering.cancel(ledger, job, now, running=running, grace=grace, origin=origin, reason="cancelled")
     return changed, [run for job in jobs for run in job.live if run is not origin]
+
+
+def _leave_group(
+    ledger: Ledger, jobs: Sequence[JobRecord], group: str, reason: str, origin: RunRecord | None, now: int
+) -> Outcome:
+    changed = [steering.end_with_group(ledger, job, group, now, origin=origin, reason=reason) for job in jobs]
+    return sum(changed), [run for job in jobs for run in job.live if run is not origin]
 
 
 def _cancel_run(

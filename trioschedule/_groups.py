@@ -236,11 +236,11 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         courier = self._actor.courier
         if courier is None:
             return await self._cancel_all()
-        courier.ending.add(self.name)
+        courier.leaving.add(self.name)
         try:
             return await self._cancel_all()
         finally:
-            courier.ending.discard(self.name)
+            courier.leaving.discard(self.name)
 
     async def _cancel_all(self) -> list[Exception]:
         """Cancel its jobs and wait for their cleanup; what went wrong with that."""
@@ -253,7 +253,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
         def cancel(now: int) -> list[RunRecord]:
             jobs = [job for job in tables.members(self.name) if job.id <= newest or actor.courier is not None]
             for job in jobs:
-                steering.cancel(actor.ledger, job, now, running=None, grace=0, origin=origin, reason="cancelled")
+                steering.end_with_group(actor.ledger, job, self.name, now, origin=origin, reason="cancelled")
             return [run for job in jobs for run in job.live if run is not origin]
 
         def leave(now: int) -> list[RunRecord]:
@@ -268,7 +268,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             with journal.patience() as scope:
                 await actor.all_over(await actor.ask(leave, about=Selection(group=self.name), stays=True))
                 if actor.courier is not None:
-                    await self.jobs().cancel()
+                    await actor.courier.leave_group(self.name)
         except StoreError as exc:
             return [exc]
         except SchedulerClosedError:  # the rest is done when the store is opened again

@@ -15,12 +15,13 @@ from ._checks import whole_number
 from ._dispatch import execute
 from ._errors import JobCancelledError, JobNotCompletedError, JobNotFoundError, StoreError
 from ._explain import Explanation, explain
-from ._plan import job_status
+from ._plan import job_status, job_status_among_nodes
 from ._records import JobRecord, JobStatus, RunRecord
 from ._runner import run_of
 from ._runs import Run
 from ._time import from_us
 from ._util import NoPublicConstructor
+from .stores import Wants
 from .triggers import Cron, Trigger, zone_of
 
 if TYPE_CHECKING:
@@ -186,12 +187,9 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
     @property
     def status(self) -> JobStatus:
         """Where it stands."""
-        record, status = self._record, job_status(self._record)
-        if status is JobStatus.SCHEDULED and self._actor.courier is not None:
-            # Of many nodes none has taken it yet.
-            due = record.wake_at
-            return JobStatus.DUE if due is not None and due <= self._actor.clock.now() else status
-        return status
+        if self._actor.courier is None:
+            return job_status(self._record)
+        return job_status_among_nodes(self._record, self._actor.clock.now())
 
     @property
     def reason(self) -> str | None:
@@ -379,7 +377,8 @@ class Job(Generic[T_co], metaclass=NoPublicConstructor):
 
         if actor.courier is None or trouble is not None:
             return look(actor.clock.now())
-        return await actor.ask(look, about=self.id)
+        wants = Wants(ids=[self.id], holders=[self.id], queues=True)
+        return await actor.fetch(wants, lambda request, now: look(now))
 
     async def refresh(self) -> Job[T_co]:
         """Ask the store for the newest state; needed only where other nodes work on it."""

@@ -129,7 +129,7 @@ def _claims(
     """
     unique, key, rivals = spec.options.unique, None, []
     if spec.name is not None:
-        rivals.append(batch.get(("name", spec.name)) or _live_job_named(ledger, spec.name))
+        rivals.append(batch.get(("name", spec.name)) or live_job_named(ledger, spec.name))
     if unique is not None:
         key = unique_key(unique, record)
         rivals.append(batch.get(("key", key)) or key_holder(ledger, key, unique, now))
@@ -198,9 +198,16 @@ def check_queue(ledger: Ledger, queue: str) -> None:
         raise ValueError(f"queue {queue!r} is not served here; the queues given to open_scheduler are {known}")
 
 
-def _live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
+def live_job_named(ledger: Ledger, name: str) -> JobRecord | None:
+    """The job that claims a name now.
+
+    Among nodes that is one that was given it: whoever makes a job with a default name does not know all names that were
+    given, so that a default name may be like one of those; it must not be in that one's way.
+    """
     job = ledger.tables.find(name)
-    return None if job is None or job.is_over else job
+    if job is None or job.is_over or (job.name is None and ledger.tables.is_shared):
+        return None
+    return job
 
 
 def key_holder(ledger: Ledger, key: Hashable, unique: Unique, now: int) -> JobRecord | None:
@@ -231,7 +238,7 @@ def check_reopening(ledger: Ledger, job: JobRecord, now: int) -> None:
         raise SchedulerClosedError(
             f"retry(): job {job.label!r} belongs to group {job.options.group!r}, whose block has been left"
         )
-    if job.name is not None and (rival := _live_job_named(ledger, job.name)) is not None and rival is not job:
+    if job.name is not None and (rival := live_job_named(ledger, job.name)) is not None and rival is not job:
         raise DuplicateJobError(f"job {job.id} cannot be opened again: its name {job.name!r} is job {rival.id}'s now")
     unique = job.options.unique
     if unique is not None:

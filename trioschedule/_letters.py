@@ -8,14 +8,15 @@ import attrs
 import msgspec
 
 from . import _errors as errors, commands
-from ._dispatch import CancelRun
+from ._dispatch import CancelRun, LeaveGroup
 
-Command = commands.Command | CancelRun
+Command = commands.Command | CancelRun | LeaveGroup
 
 # What one node can tell another to do.
 ORDERS: Final[dict[str, type[Any]]] = {
     "cancel": commands.Cancel,
     "cancel run": CancelRun,
+    "leave group": LeaveGroup,
     "pause": commands.Pause,
     "resume": commands.Resume,
     "retry": commands.Retry,

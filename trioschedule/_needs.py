@@ -17,7 +17,7 @@ from .stores._kept import KeptTables
 from .stores._names import number_of
 
 # Wants are one of these each: a kind, and what.
-_ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT, _HOLD = range(7)
+_ID, _NAME, _KEY, _QUERY, _HISTORY, _COUNT, _HOLD, _HOLDER, _QUEUES = range(9)
 
 
 @final
@@ -79,6 +79,10 @@ class Needs:
                     self._want(_HISTORY, asked)
                 for query in about.counts:
                     self._want(_COUNT, query)
+                for job_id in about.holders:
+                    self._want(_HOLDER, job_id)
+                if about.queues:
+                    self._want(_QUEUES, None)
             case Hold(job_ids):
                 for job_id in job_ids:
                     self._hold(job_id)
@@ -123,7 +127,7 @@ class Needs:
 
     def _rivals(self, name: str | None, key: Any) -> None:
         """What is to be replaced is to be held."""
-        if name is not None and (job := self._tables.find(name)) is not None and not job.is_over:
+        if name is not None and (job := self._tables.find(name)) is not None and job.name == name and not job.is_over:
             self._hold(job.id)
         if key is not None and (job := self._tables.holder(key)) is not None:
             self._hold(job.id)
@@ -193,12 +197,12 @@ class Needs:
 
     def wants(self) -> Wants:
         """What `look` has found."""
-        found: dict[int, list[Any]] = {kind: [] for kind in range(7)}
+        found: dict[int, list[Any]] = {kind: [] for kind in range(9)}
         for kind, what in self._new:
             found[kind].append(what)
         return Wants(
             found[_ID], found[_NAME], found[_KEY], found[_QUERY], None, found[_HISTORY], found[_COUNT],
-            holds=found[_HOLD],
+            holds=found[_HOLD], holders=found[_HOLDER], queues=bool(found[_QUEUES]),
         )  # fmt: skip
 
 
@@ -228,6 +232,7 @@ def joined(wants: Iterable[Wants], due: Due | Claim | None) -> Wants:
         due=due if isinstance(due, Due) else None,
         claim=due if isinstance(due, Claim) else None,
         holds=list({job_id: None for one in every for job_id in one.holds}),
+        holders=list({job_id: None for one in every for job_id in one.holders}),
         history=list(limits.items()),
         counts=list({query: None for one in every for query in one.counts}),
         queues=any(one.queues for one in every),

@@ -17,6 +17,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, cast, final
 
 import trio
@@ -79,6 +80,8 @@ class SharedJournal(Journal):
         # What may be in the store or not.
         self._unsettled: Load | None = None
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
+        # Groups whose nodes have died, while this node ends their jobs.
+        self.dead_groups: set[str] = set()
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
         # What the last exchange has brought, and lets start, and what there was no time for yet.
@@ -276,6 +279,8 @@ class SharedJournal(Journal):
                 undone.update(job_ids)
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
+        if answer.groups:
+            self.on_groups(answer.groups)
         self._take_over([job for job in jobs if self.tables.holds(job.id)], answer)
         restore_queues(self._ledger, self.tables.not_changed(answer.queues))
         self.tables.visit_runs(answer.history)
@@ -285,18 +290,17 @@ class SharedJournal(Journal):
         inbox, self._inbox = self._inbox, []
         for message in inbox:
             self.on_message(message)
-        if answer.groups:
-            self.on_groups(answer.groups)
 
     def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
         """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
-        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live)]
+        dead = self.dead_groups.difference(self._ledger.groups)
+        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or job.options.group in dead]
         broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]
         if broken:  # others may know of it: it is not stopped for a command's sake
             now = self._clock.now()
             due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
             unsettled += [job for job in broken if job.id in due and job not in unsettled]
-        self._steps.urge(take_over, unsettled)
+        self._steps.urge(partial(take_over, dead_groups=dead), unsettled)
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
         starts = await super().settle(is_start)

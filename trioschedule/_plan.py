@@ -338,3 +338,11 @@ def job_status(job: JobRecord) -> JobStatus:
     if job.paused is not None:
         return JobStatus.PAUSED
     return JobStatus.WAITING if job.next_due is None else JobStatus.SCHEDULED
+
+
+def job_status_among_nodes(job: JobRecord, now: int) -> JobStatus:
+    """The same where a slot may have come which no node has taken yet."""
+    status = job_status(job)
+    if status is JobStatus.SCHEDULED and job.wake_at is not None and job.wake_at <= now:
+        return JobStatus.DUE
+    return status

@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from . import _steering as steering
 from ._errors import DuplicateJobError
 from ._identity import definition_differences
-from ._intake import accept_jobs, free_key, prepare, storable
+from ._intake import accept_jobs, free_key, live_job_named, prepare, storable
 from ._ledger import Ledger
 from ._plan import first_slot
 from ._records import ACTIVE, JobRecord, JobStatus, QueueRules, RunError, RunRecord, RunStatus, Selection
@@ -45,11 +45,13 @@ def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], 
         logger.warning("of the process before this one, which died: runs that are tried again: %d", rescued)
     for name in groups:
         for job in list(ledger.tables.select(Selection(group=name))):
-            if job.options.group == name:
-                job.is_left = True
-                why = f"the process of group {name!r} ended"
-                steering.cancel(ledger, job, now, running=None, grace=0, origin=None, reason=why)
+            steering.end_with_group(ledger, job, name, now, origin=None, reason=its_process_ended(name))
         ledger.tables.leave_group(name)
+
+
+def its_process_ended(group: str) -> str:
+    """The reason of jobs that end because the process is gone that had their group's block open."""
+    return f"the process of group {group!r} ended"
 
 
 def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
@@ -75,10 +77,16 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
     return True
 
 
-def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:
-    """Decide about jobs that this node has got from one that died, and about those that cannot be read."""
+def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int, *, dead_groups: Collection[str] = ()) -> None:
+    """Decide about jobs that this node has got from one that died, and about those that cannot be read.
+
+    Those of groups that died with their nodes end, and start nothing before that.
+    """
     taken = list(jobs)
     recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now)
+    for job in taken:
+        if (group := job.options.group) is not None and group in dead_groups:
+            steering.end_with_group(ledger, job, group, now, origin=None, reason=its_process_ended(group))
     if ledger.served != frozenset():
         stop_broken(ledger, taken, now)
 
@@ -129,8 +137,8 @@ def _taken_over(ledger: Ledger, spec: JobSpec, now: int) -> JobRecord | None:
     Raises:
         DuplicateJobError: it calls another one; it is not lost for that.
     """
-    job = ledger.tables.find(spec.name or "")
-    if job is None or job.is_over or job.stored is None:
+    job = live_job_named(ledger, spec.name or "")
+    if job is None or job.stored is None:
         return None
     if job.stored.broken is not None:
         stop_broken(ledger, [job], now)

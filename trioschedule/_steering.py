@@ -133,6 +133,17 @@ def cancel(
     return changed
 
 
+def end_with_group(
+    ledger: Ledger, job: JobRecord, group: str, now: int, *, origin: RunRecord | None, reason: str
+) -> bool:
+    """Cancel a job whose group's block is left, for good: nothing opens it again. Whether that cancelled it."""
+    if job.options.group != group:  # a declared job may have changed its group
+        return False
+    job.is_left = True
+    ledger.tables.touch(job)
+    return cancel(ledger, job, now, running=None, grace=0, origin=origin, reason=reason)
+
+
 def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
     """Start nothing any more; running runs may finish unless ``at_once``.
 

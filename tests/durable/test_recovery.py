@@ -7,7 +7,7 @@ import logging
 import pytest
 import trio
 
-from tests.durable.lives import PostgresPlace, facts, now
+from tests.durable.lives import facts, now
 from trioschedule import (
     After,
     Every,
@@ -193,10 +193,7 @@ async def test_an_overlap_policy_goes_on_with_a_rescued_run(world, autojump_cloc
         ]  # fmt: skip
 
 
-async def test_a_group_ends_with_its_process(world, autojump_clock, request):
-    if isinstance(world.place, PostgresPlace):
-        why = "on nodes the jobs of a dead one's groups are cancelled as by a command: nothing refuses to retry them"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
+async def test_a_group_ends_with_its_process(world, autojump_clock):
     async with world.death() as scheduler:
         work = world.fn(scheduler, "work")
         async with scheduler.open_group("left") as group:

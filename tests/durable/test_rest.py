@@ -264,6 +264,10 @@ async def test_a_group_that_is_left_cancels_those_at_rest(world, autojump_clock)
         assert await scheduler.jobs().count() == 0
         with pytest.raises(SchedulerClosedError):
             await scheduler.jobs(status="cancelled", group="g").retry()
+    async with world.life() as scheduler:  # which no later life forgets
+        for job in await scheduler.jobs(status="cancelled", group="g").list():
+            with pytest.raises(SchedulerClosedError):
+                await job.retry()
 
 
 async def test_what_was_over_when_its_group_was_left_cannot_be_opened_again(world, autojump_clock):

@@ -18,6 +18,7 @@ from trioschedule import (
     Limit,
     Registry,
     Retry,
+    SchedulerClosedError,
     StoreError,
     Unique,
     commands,
@@ -374,6 +375,63 @@ async def test_a_group_ends_with_its_block_wherever_its_jobs_are(cluster, autoju
     assert await client.scheduler.jobs(group="g").count() == 0
 
 
+async def test_what_ended_with_the_block_of_its_group_is_opened_again_by_no_node(cluster, autojump_clock):
+    a = await cluster.open("a")
+    client = await cluster.open("client", queues={})
+    async with client.scheduler.open_group("g") as group:
+        await group.schedule(After(seconds=1), client.careful, name="runs on a")
+        await group.schedule(After(hours=1), client.careful, name="rests")
+        await trio.sleep(5)
+    for node in (a, client):
+        for name in ("runs on a", "rests"):
+            job = await node.scheduler.get(name)
+            assert (job.status, job.reason) == (JobStatus.CANCELLED, "cancelled")
+            with pytest.raises(SchedulerClosedError, match="belongs to group 'g', whose block has been left"):
+                await job.retry()
+
+
+async def test_the_jobs_of_a_group_end_with_its_node_wherever_they_are(cluster, autojump_clock):
+    dead = await cluster.open("dead", queues={"own": 1})
+    a = await cluster.open("a", queues={"far": 1})
+    async with dead.scheduler.open_group("g") as group:
+        await group.schedule(After(seconds=1), dead.work, "own", 1000, name="ran there", queue="own")
+        await group.schedule(After(seconds=1), dead.careful, name="runs on another", queue="far")
+        await group.schedule(Every(seconds=3000), dead.work, name="rests")
+        await group.schedule(After(seconds=1), dead.work, "over", name="over")
+        await trio.sleep(5)
+        b = await cluster.open("b", queues={"own": 1})
+        dead.cut_off()
+        await trio.sleep(LEASE * 2)
+        for node in (a, b):
+            for name in ("ran there", "runs on another", "rests"):
+                job = await node.scheduler.get(name)
+                assert (job.status, job.reason) == (JobStatus.CANCELLED, "the process of group 'g' ended")
+                with pytest.raises(SchedulerClosedError, match="belongs to group 'g', whose block has been left"):
+                    await job.retry()
+        assert (await a.scheduler.get("over")).status is JobStatus.SUCCEEDED
+        assert cluster.data.nodes.groups == set()
+        del dead.store.exchange
+    assert cluster.who("clean") == ["a"]
+
+
+async def test_who_finds_a_group_dead_tries_none_of_its_runs_again(cluster, autojump_clock):
+    dead = await cluster.open("dead")
+    async with dead.scheduler.open_group("g") as group:
+        job = await group.schedule(After(seconds=1), dead.work, "in the group", 1000)
+        await dead.scheduler.schedule(After(seconds=1), dead.work, "beside it", 1000, group="g label")
+        await trio.sleep(5)
+        b = await cluster.open("b")
+        dead.cut_off()
+        await trio.sleep(LEASE * 2)
+        assert cluster.who("in the group") == ["dead"]
+        assert cluster.who("beside it") == ["dead", "b"]
+        assert (await (await b.scheduler.get(job.id)).runs())[0].status == "cancelled"
+        async with b.scheduler.open_group("g") as again:
+            await (await again.schedule(After(seconds=1), b.work, "again")).wait()
+        del dead.store.exchange
+    assert cluster.who("again") == ["b"]
+
+
 async def test_waiting_until_all_is_done_looks_at_all_nodes(cluster, autojump_clock):
     await cluster.open("a")
     client = await cluster.open("client", queues={})
@@ -486,3 +544,13 @@ async def test_a_declared_job_that_only_newer_code_knows_is_left_alone_by_the_ol
     await cluster.start(old)
     await trio.sleep(60)
     assert [job.name for job in await new.scheduler.jobs().list()] == ["novel"]
+
+
+async def test_who_finds_all_places_taken_by_the_dead_buries_them(cluster, autojump_clock):
+    for _ in range(1000):
+        cluster.data.nodes.enter(0)
+    with pytest.raises(StoreError, match="1000 nodes work"):
+        await ModelStore(cluster.data, lease=LEASE).open()
+    await trio.sleep(LEASE + 1)
+    a = await cluster.open("a")
+    await (await a.scheduler.schedule(After(seconds=0), a.work)).wait()

@@ -20,6 +20,7 @@ from trioschedule import (
     Retry,
     StoreError,
     Unique,
+    commands,
     exponential,
 )
 from trioschedule.stores import Changes, JobState, Prune, Wants
@@ -587,3 +588,74 @@ async def test_who_steers_need_not_know_the_functions_of_others(cluster, autojum
         assert await known.resume()
     await trio.sleep(11)
     assert (await job.refresh()).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("comes_first", ["given", "default"])
+async def test_a_default_name_is_in_the_way_of_no_name_that_was_given(cluster, autojump_clock, comes_first):
+    a = await cluster.open("a", queues={})
+    b = await cluster.open("b", queues={})
+    before = await a.scheduler.schedule(After(hours=1), a.work)
+    name = f"work-{before.id + 1000}"  # so the next one there is called
+
+    async def unnamed():
+        return await a.scheduler.schedule(After(hours=1), a.work, "unnamed")
+
+    if comes_first == "default":
+        other = await unnamed()
+    job = await b.scheduler.schedule(After(hours=1), b.work, name=name)
+    if comes_first == "given":
+        other = await unnamed()
+    assert other.name == job.name == name
+    for node in (a, b):
+        assert (await node.scheduler.get(name)).id == job.id
+        with pytest.raises(DuplicateJobError):
+            await node.scheduler.schedule(After(hours=1), node.work, name=name)
+        job = await node.scheduler.schedule(After(hours=1), node.work, name=name, if_exists="replace")
+        assert (await node.scheduler.get(name)).id == job.id
+    assert await a.scheduler.jobs(name).cancel() == 1
+    for if_exists in ("error", "replace", "skip"):  # it is over: the name is free
+        job = await b.scheduler.schedule(After(hours=1), b.work, name=name, if_exists=if_exists)
+        assert await job.cancel()
+    assert (await other.refresh()).status is JobStatus.SCHEDULED
+    assert await b.scheduler.jobs(name).cancel() == 1  # nobody else is called so now
+    assert (await other.refresh()).status is JobStatus.CANCELLED
+
+
+async def test_a_node_that_hangs_holds_up_only_what_is_about_its_jobs(cluster, autojump_clock):
+    hangs = await cluster.open("hangs", queues={"of it": 10})
+    await cluster.open("a", queues={"of a": 10})
+    client = await cluster.open("client", queues={})
+
+    async def schedule(name, queue):
+        return await client.scheduler.schedule(After(seconds=0), client.careful, name=name, queue=queue)
+
+    theirs = [await schedule(f"theirs {number}", "of it") for number in range(3)]
+    others = [await schedule(f"other {number}", "of a") for number in range(3)]
+    await trio.sleep(1)
+
+    awake = trio.Event()
+
+    async def hang(real, changes, wants):
+        await awake.wait()
+        return await real(changes, wants)
+
+    intercept(hangs, hang)
+    async with client.scheduler.command_channel() as channel:
+        for number in range(3):
+            await channel.send(commands.Pause(f"theirs {number}"))
+            await channel.send(commands.Cancel(f"theirs {number}"))
+            await channel.send(commands.Pause(f"other {number}", reason="in its turn"))
+            await channel.send(commands.Cancel(f"other {number}"))
+        await channel.send(commands.PauseQueue("default", node=hangs.scheduler.node))
+    try:
+        with trio.move_on_after(10):
+            for job in others:
+                await job.wait_done()
+        assert [job.status for job in others] == [JobStatus.CANCELLED] * 3
+        assert theirs[0].status is JobStatus.RUNNING
+        with trio.move_on_after(3 * LEASE):  # by who has them when the lease is over
+            for job in theirs:
+                await job.wait_done()
+        assert [job.status for job in theirs] == [JobStatus.CANCELLED] * 3
+    finally:
+        awake.set()

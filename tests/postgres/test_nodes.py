@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import trio
 
@@ -88,6 +90,29 @@ async def test_a_thousand_and_first_node_is_refused(postgres, schema, make):
     await until(lambda: postgres.processes(schema) == [store._link._connection.info.backend_pid])
     postgres.execute(f"UPDATE {schema}.node SET free_at = now() WHERE place = 700")
     assert place(await make()) == 700
+
+
+async def test_who_finds_all_places_taken_by_the_dead_buries_them(postgres, schema, make):
+    first, second = await make(), await make()
+    jobs = [job_row(1, wake_at=5), job_row(2, status="running", wake_at=2**62)]
+    await first.exchange(Changes(added=[*jobs, job_row(3, finished_at=3)], groups_opened=["g"]), Wants())
+    await second.exchange(Changes(groups_opened=["h"]), Wants())
+    for store in (first, second):
+        store._link.disconnect()
+    postgres.execute(
+        f"INSERT INTO {schema}.node SELECT n, 1, 'node ' || n, now(), now(), NULL, '1h', 0, '{{}}', 0, 0 "
+        "FROM generate_series(2, 999) AS every (n)"
+    )
+    postgres.execute(f"UPDATE {schema}.node SET beat_at = '-infinity', lease = '0' WHERE place < 2 OR place = 700")
+    heir = await make()
+    assert place(heir) in {0, 1, 700}
+    assert postgres.execute(f"SELECT count(*) FROM {schema}.node WHERE free_at IS NULL") == [(998,)]
+    now = time.time() * 1_000_000
+    [(one, _), (two, _)] = rows(postgres, schema, "wake_at, owner")[:2]
+    assert (one, abs(two - now) < 60_000_000) == (5, True)
+    answer = await heir.exchange(Changes(), Wants(claim=ALL, now=two))
+    assert held(answer) == [1, 2]
+    assert sorted(answer.groups) == ["g", "h"]
 
 
 async def test_the_place_of_a_node_that_has_died_is_taken_when_no_other_is_left(postgres, schema, make):

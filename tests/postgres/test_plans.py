@@ -17,7 +17,7 @@ import trioschedule
 from tests.postgres_server import shared_server
 from trioschedule.stores import Changes, Claim, JobDefinition, Message, Prune, Query, Wants
 from trioschedule.stores._postgres_data import Database
-from trioschedule.stores._postgres_rows import Reading, claiming, claims, doubts, forget, holding, looking, parts
+from trioschedule.stores._postgres_rows import Reading, about, claiming, claims, doubts, forget, looking, parts
 from trioschedule.stores._postgres_schema import _LASTING, migrations, statements
 from trioschedule.stores._postgres_transport import Link
 from trioschedule.testing._store_suite import job_row, job_state, run_row
@@ -160,7 +160,10 @@ def test_what_is_claimed_is_found_by_an_index(database, explained, what):
 
 
 def test_what_is_held_is_found_by_an_index(database, explained):
-    check(explained(holding(database._known, [5, 6], database._values(Changes()))), {"job_pkey"})
+    check(
+        explained(about(database._known, ("hold", "held", "elsewhere"), [5, 6], database._values(Changes()))),
+        {"job_pkey"},
+    )
 
 
 def test_names_and_keys_that_are_taken_are_found_by_an_index(database, explained):

@@ -180,6 +180,7 @@ class Wants(NamedTuple):
     # Of a store that is shared:
     claim: Claim | None = None
     holds: Sequence[int] = ()  # ids of jobs that are to be held, due or not
+    holders: Sequence[int] = ()  # ids of jobs of which is asked who holds them, no more
     queues: bool = False  # whether what was said about queues is wanted, too
     now: int = 0  # the time: by it is decided what is due, and which keys are still claimed
 
@@ -194,7 +195,7 @@ class Answer(NamedTuple):
     pruned: Sequence[int] = ()  # ids of jobs that are forgotten
     # Of a store that is shared:
     held: Sequence[JobRow] = ()  # of `claim` and `holds`: this node holds them now
-    elsewhere: Mapping[int, str] = {}  # of `holds`: the nodes that hold the others
+    elsewhere: Mapping[int, str] = {}  # of `holds` and `holders`: the other nodes that hold them
     lost: Sequence[int] = ()  # ids of jobs in `changes` that this node does not hold: of them nothing was written
     # Likewise, but others than those, for a live job has that name, or another one that key. Only what a row has not
     # claimed before is looked at: what replaces a job has its name while that one still cleans up. What was held still

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import final
 
+from .._records import JobRecord
+
 
 def number_of(name: str) -> int | None:
     """The number that a name ends in, behind a hyphen, as default names do: that of the job, if it is one."""
     _, hyphen, digits = name.rpartition("-")
     return int(digits) if hyphen and digits.isdecimal() and len(digits) < 20 else None
+
+
+def precedence(job: JobRecord) -> tuple[bool, bool, int]:
+    """Of jobs that are called the same the one that is meant comes last: it lives, has its name as given, is new."""
+    return not job.is_over, job.name is not None, job.id
 
 
 @final

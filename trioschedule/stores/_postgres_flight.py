@@ -69,7 +69,10 @@ class Flight:
     def ask(self, wants: Wants) -> None:
         """Hold, claim and read."""
         if wants.holds:
-            self.add("hold", rows.holding(self._known, wants.holds, self._values))
+            self.add("hold", rows.about(self._known, ("hold", "held"), wants.holds, self._values))
+        if wants.holds or wants.holders:
+            asked = [*wants.holds, *wants.holders]
+            self.add("elsewhere", rows.about(self._known, ["elsewhere"], asked, self._values))
         if wants.claim is not None:
             self.add("claim", rows.claiming(self._known, wants.claim, self._values))
         self._say("messages")
@@ -91,7 +94,8 @@ class Flight:
         held: list[JobRow] = []
         if "hold" in found:
             held += map(JobRow._make, found["hold"][1])
-            answer = answer._replace(elsewhere=dict(found["hold"][2]))
+        if "elsewhere" in found:
+            answer = answer._replace(elsewhere=dict(found["elsewhere"][0]))
         if "claim" in found:
             *_, claimed, following = found["claim"]
             held += map(JobRow._make, claimed)

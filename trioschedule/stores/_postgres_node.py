@@ -22,6 +22,9 @@ from ._postgres_schema import statements
 from ._postgres_transport import Link, RefusedError, Statement
 from ._shared import PLACES
 
+# The place of who has none yet.
+_NOWHERE: Final = -1
+
 
 def new_name() -> str:
     """Where this process is, and a random part: a name that no node has had."""
@@ -54,15 +57,18 @@ class Node:
         return self._fence is not None
 
     def enter(self) -> None:
-        """Become one more node; the tables are there.
+        """Become one more node; the tables are there. If all places are taken, those of the dead are free.
 
         Raises:
             StoreError: it cannot be written, or there are too many.
         """
         name = new_name()
-        values = {"name": name, "lease": self._lease, "last": PLACES - 1}
         locking = (self._known["lock_nodes"], {"schema": self._schema})
-        found = self._link.fly([locking, (self._known["enter"], values)])[1]
+        entering = (self._known["enter"], {"name": name, "lease": self._lease, "last": PLACES - 1})
+        [[(_, now)], found] = self._link.fly([locking, entering])
+        if not found:  # perhaps nobody is alive who would have buried the dead
+            burying = (self._known["bury"], {"place": _NOWHERE, "now": now})
+            *_, found = self._link.fly([locking, burying, entering])
         if not found:
             raise StoreError(f"{self._link.shown}: {PLACES} nodes work with the schema {self._schema!r}: stop some")
         self.place, self._fence = found[0]

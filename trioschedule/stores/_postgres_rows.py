@@ -232,10 +232,10 @@ def claiming(known: Known, claim: Claim, values: Mapping[str, Any]) -> list[Stat
     return [*locking, (known["claim"], given), (known["next_due"], given)]
 
 
-def holding(known: Known, job_ids: Iterable[int], values: Mapping[str, Any]) -> list[Statement]:
-    """Hold these jobs; ask which are this node's then, and whose the others are."""
+def about(known: Known, names: Sequence[str], job_ids: Iterable[int], values: Mapping[str, Any]) -> list[Statement]:
+    """Statements about these jobs, as far as there can be such."""
     given = {**values, "ids": _ids(sorted({job_id for job_id in job_ids if 0 <= job_id < 2**63}))}
-    return [(known[name], given) for name in ("hold", "held", "elsewhere")]
+    return [(known[name], given) for name in names]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,20 @@ _FREED: Final = (
 _MINE: Final = (
     "owner IS NOT DISTINCT FROM %(place)s AND id <> ALL ((SELECT current_setting('trioschedule.skipped'))::bigint[])"
 )
+# The queues of all that is nobody's and has a time, if others than those that are named are asked for: found by leaping
+# from one to the next.
+_EVERY: Final = """every (queue) AS (
+    (
+        SELECT queue FROM {schema}.job
+        WHERE %(others)s::boolean AND owner IS NULL AND wake_at IS NOT NULL ORDER BY queue LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT job.queue FROM {schema}.job
+        WHERE owner IS NULL AND wake_at IS NOT NULL AND job.queue > every.queue ORDER BY job.queue LIMIT 1
+    )
+    FROM every WHERE every.queue IS NOT NULL
+)"""
 
 
 @final
@@ -79,6 +93,7 @@ def statements(schema: str) -> dict[str, str]:
     found = {
         name: text.replace("{mine}", _MINE)
         .replace("{freed}", _FREED)
+        .replace("{every}", _EVERY)
         .replace("{schema}", place)
         .replace("{job}", columns)
         for name, text in _sources().items()

@@ -21,6 +21,7 @@ from .._records import ACTIVE, DUE, MANUAL, RETRYING, JobRecord, JobStatus, RunR
 from .._time import US
 from ._base import Answer, Changes, Claim, JobRow, Message, Opened, Prune, QueueRow, RunRow
 from ._kept import KeptTables, Storing
+from ._names import precedence
 from ._tables import _SLACK
 
 # Ids end in the place of the node that gave them out: nodes need not agree on the next one.
@@ -114,7 +115,7 @@ class SharedTables(KeptTables):
         found = [job for job in self._visitors.values() if job.label == name]
         if (held := super().find(name)) is not None:
             found.append(held)
-        return max(found, key=lambda job: (not job.is_over, job.id), default=None)
+        return max(found, key=precedence, default=None)
 
     def holder(self, key: Hashable, /) -> JobRecord | None:
         found = [job for job in self._visitors.values() if job.stored is not None and job.stored.key == key]

@@ -11,7 +11,7 @@ from typing import Final, final
 from .._records import ACTIVE, DUE, LIVE, MANUAL, RETRYING, RUNNING, JobRecord, RunRecord, RunStatus, Selection
 from .._spec import Options
 from .._time import US
-from ._names import Names, number_of
+from ._names import Names, number_of, precedence
 
 # (priority, due, run id): the order in which waiting runs start.
 _Rank = tuple[int, int, int]
@@ -86,7 +86,7 @@ class Tables:
         found = [] if job_id is None else [self._jobs[job_id]]
         if (job := self._with_default_name(name)) is not None:
             found.append(job)
-        return max(found, key=lambda job: (not job.is_over, job.id), default=None)
+        return max(found, key=precedence, default=None)
 
     def _with_default_name(self, name: str) -> JobRecord | None:
         number = number_of(name)

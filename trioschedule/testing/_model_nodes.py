@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, final
 
 from .._errors import StoreError
 from ..stores import Changes, Claim, JobRow, JobState, Message, RunRow
+from ..stores._shared import PLACES
 
 # Their process has died with them when nobody holds the job.
 AT_WORK: Final = ("running", "cancelling")
@@ -36,11 +37,22 @@ class Nodes:
         self._names = 0
         self._said = 0
 
+    @property
+    def are_full(self) -> bool:
+        """Whether all places are taken, be it by the dead."""
+        return len(self.places) >= PLACES
+
     def enter(self, now: float) -> tuple[str, int]:
-        """One more node; its name, and its place among the living."""
+        """One more node; its name, and its place among the living.
+
+        Raises:
+            StoreError: there are too many.
+        """
+        if self.are_full:
+            raise StoreError(f"{PLACES} nodes work with these data: stop some")
         # In turn: who is taken for dead may be back, and goes on giving out ids that end in its place.
         self._names += 1
-        turn = [(self._names - 1 + number) % 1000 for number in range(1000)]
+        turn = [(self._names - 1 + number) % PLACES for number in range(PLACES)]
         node, taken = f"node-{self._names}", set(self.places.values())
         self.places[node] = next(place for place in turn if place not in taken)
         self.beats[node] = now
@@ -80,6 +92,10 @@ class Nodes:
     def holds(self, node: str, job_id: int) -> bool:
         """Whether a node holds a job."""
         return self.holders.get(job_id) == node
+
+    def elsewhere(self, node: str, job_ids: Iterable[int]) -> dict[int, str]:
+        """Of these jobs those that other nodes than this one hold, and who."""
+        return {one: self.holders[one] for one in job_ids if self.holders.get(one, node) != node}
 
     def not_held(self, node: str, changes: Changes, jobs: Mapping[int, JobRow]) -> set[int]:
         """Of the jobs in changes those that a node may not write."""

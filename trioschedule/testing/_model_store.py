@@ -86,8 +86,11 @@ class ModelStore:
         """
         await trio.lowlevel.checkpoint()
         if self._lease is not None:
-            self._is_open = True
+            if self.data.nodes.are_full:  # perhaps nobody is alive who would have buried the dead
+                orphans = self.data.nodes.bury("", trio.current_time(), self._lease)
+                model_nodes.free_again(self.data.jobs, orphans, self._now)
             self.node, self._place = self.data.nodes.enter(trio.current_time())
+            self._is_open = True
             opened = _opened(self.data)._replace(active=[], groups=[], numbered=[])
             return opened._replace(node=self.node, lease=self._lease, place=self._place)
         if self.data.is_in_use:
@@ -146,7 +149,7 @@ class ModelStore:
         self._read = list(inbox)
         return _read(data, wants, pruned)._replace(
             held=held,
-            elsewhere={one: nodes.holders[one] for one in wants.holds if nodes.holders.get(one, node) != node},
+            elsewhere=nodes.elsewhere(node, [*wants.holds, *wants.holders]),
             lost=sorted(self._last.lost),
             clashing=sorted(self._last.clashing),
             next_due=None if wants.claim is None else model_nodes.next_due(data.jobs, nodes.holders, wants.claim),

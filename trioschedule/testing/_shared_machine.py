@@ -25,6 +25,7 @@ from ..stores import (
     Wants,
 )
 from ._model_store import ModelData, ModelStore
+from ._shared_nodes import NodeHooks
 
 NODES: Final = 3
 # The clock of the model begins anywhere with each step; nobody dies of that.
@@ -105,6 +106,7 @@ _wants: Final = st.builds(
     Wants,
     claim=st.one_of(st.none(), _claims),
     holds=st.lists(_ids, max_size=4),
+    holders=st.lists(_ids, max_size=4),
     queues=st.booleans(),
     now=_times,
     queries=st.just([Query()]),
@@ -116,7 +118,7 @@ _some_letters: Final = st.deferred(lambda: _letters)
 _some_wants: Final = st.deferred(lambda: _wants)
 
 
-class SharedStoreMachine(RuleBasedStateMachine):
+class SharedStoreMachine(NodeHooks, RuleBasedStateMachine):
     """A hypothesis state machine around a store that many nodes share: subclass it and say how yours is made.
 
     Whatever the nodes write, hold, claim, give back and say to each other, and whichever of them goes, is taken for
@@ -132,21 +134,6 @@ class SharedStoreMachine(RuleBasedStateMachine):
         # What each is called: names are the store's own.
         self._names: list[str] = []
         self._model_names: list[str] = []
-
-    def make(self) -> SharedStore:
-        """A store, for one more node; all that this machine makes are on the same data, new for each machine."""
-        raise NotImplementedError
-
-    async def bury(self, store: SharedStore) -> None:
-        """Let a node be one that was not heard of for its lease."""
-        raise NotImplementedError
-
-    async def look_around(self, store: SharedStore) -> None:
-        """See to it that the next exchange of a node looks for the dead, for groups and for ids, if not each does."""
-
-    async def exchange_and_lose_the_answer(self, store: SharedStore, changes: Changes, wants: Wants) -> None:
-        """Exchange, and let the answer be lost, as it is if a connection breaks just then."""
-        raise NotImplementedError
 
     @initialize()
     def start(self) -> None:

@@ -36,8 +36,8 @@ def freely(*rows: JobRow, **more: Any) -> Changes:
     return Changes(added=rows, released=[row.id for row in rows], **more)
 
 
-class NodesSuite(CommonSuite):
-    """The half of `SharedStoreSuite` that is about the nodes."""
+class NodeHooks:
+    """What is particular to a store that many nodes share: what a suite and a machine have to be told."""
 
     def make(self) -> SharedStore:
         """A store, for one more node; all that this instance makes are on the same data, of which there are none."""
@@ -53,6 +53,10 @@ class NodesSuite(CommonSuite):
     async def exchange_and_lose_the_answer(self, store: SharedStore, changes: Changes, wants: Wants) -> None:
         """Exchange, and let the answer be lost, as it is if a connection breaks just then."""
         raise NotImplementedError
+
+
+class NodesSuite(NodeHooks, CommonSuite):
+    """The half of `SharedStoreSuite` that is about the nodes."""
 
     async def _tell(self, changes: Changes, wants: Wants | None = None) -> Answer:
         """Write and read in a store that is opened and closed for it, and that holds what is changed."""

@@ -164,6 +164,15 @@ class SharedStoreSuite(NodesSuite):
             answer = await store.exchange(Changes(), holding(1))
             assert (ids_of(answer.held), dict(answer.elsewhere)) == ([1], {})
 
+    async def test_who_asks_who_holds_a_job_does_not_hold_it(self) -> None:
+        async with self._enter(2) as ((store, a), (other, _)):
+            await store.exchange(Changes(added=[job_row(1), job_row(2)], released=[2]), Wants())
+            for _ in range(2):
+                answer = await other.exchange(Changes(), Wants(holders=[1, 2, 77, -1, 2**70]))
+                assert (list(answer.held), dict(answer.elsewhere)) == ([], {1: a.node})
+            answer = await other.exchange(Changes(), holding(2)._replace(holders=[1, 2]))
+            assert (ids_of(answer.held), dict(answer.elsewhere)) == ([2], {1: a.node})
+
     async def test_what_is_added_is_held_unless_it_is_released(self) -> None:
         async with self._enter(2) as ((store, a), (other, _)):
             await store.exchange(Changes(added=[job_row(1, wake_at=1), job_row(2, wake_at=1)], released=[2]), Wants())

@@ -1,7 +1,8 @@
 -- Nodes that were not heard of for their lease, and a twelfth of it, which is how late they may be written down, are
 -- dead. A time in which the server was down does not count. What they held is anybody's, what was said to them goes
 -- nowhere, and the blocks of groups that they, or those that were closed, have not left are left by this node for them.
--- One that works just now is locked, and not dead.
+-- One that works just now is locked, and not dead. Who has no place yet, which is said as -1, leaves no group: who comes next
+-- does, or itself, when it has one.
 WITH dead AS (
     UPDATE {schema}.node SET fence = fence + 1, free_at = clock_timestamp() + interval '10 minutes'
     WHERE place IN (
@@ -20,7 +21,8 @@ freed AS (
 unread AS (DELETE FROM {schema}.message WHERE recipient IN (SELECT name FROM dead)),
 entered AS (
     DELETE FROM {schema}.open_group
-    WHERE owner IN (SELECT place FROM dead) OR owner IN (SELECT place FROM {schema}.node WHERE free_at IS NOT NULL)
+    WHERE %(place)s >= 0
+        AND (owner IN (SELECT place FROM dead) OR owner IN (SELECT place FROM {schema}.node WHERE free_at IS NOT NULL))
     RETURNING name
 ),
 taken AS (

@@ -1,18 +1,6 @@
 -- Hold what is due and nobody's: of each queue as much as there is room for, here and, if all nodes together have a
--- limit, by that, by priority, time and id. The queues that are
--- not named are found by leaping from one to the next; each level of priority is a range of the index.
-WITH RECURSIVE every (queue) AS (
-    (
-        SELECT queue FROM {schema}.job
-        WHERE %(others)s::boolean AND owner IS NULL AND wake_at IS NOT NULL ORDER BY queue LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT job.queue FROM {schema}.job
-        WHERE owner IS NULL AND wake_at IS NOT NULL AND job.queue > every.queue ORDER BY job.queue LIMIT 1
-    )
-    FROM every WHERE every.queue IS NOT NULL
-),
+-- limit, by that, by priority, time and id. Each level of priority is a range of the index.
+WITH RECURSIVE {every},
 served (queue, room) AS (
     SELECT name COLLATE "C", least(room, total - CASE WHEN total IS NOT NULL THEN (
         SELECT count(*) FROM {schema}.job WHERE owner IS NOT NULL AND job.queue = given.name

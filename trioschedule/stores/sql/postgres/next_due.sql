@@ -1,16 +1,5 @@
 -- When there will be something for such a claim.
-WITH RECURSIVE every (queue) AS (
-    (
-        SELECT queue FROM {schema}.job
-        WHERE %(others)s::boolean AND owner IS NULL AND wake_at IS NOT NULL ORDER BY queue LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT job.queue FROM {schema}.job
-        WHERE owner IS NULL AND wake_at IS NOT NULL AND job.queue > every.queue ORDER BY job.queue LIMIT 1
-    )
-    FROM every WHERE every.queue IS NOT NULL
-),
+WITH RECURSIVE {every},
 served (queue, room) AS (
     SELECT name COLLATE "C", room FROM unnest(%(queues)s::text[], %(rooms)s::bigint[]) AS given (name, room)
     WHERE room > 0
