@@ -6,7 +6,8 @@
    in the store then. Nobody was told of it, for nothing is told before it is durable.
 4. Who waits for a job that another node holds looks at it again and again.
 5. An exchange that has failed may have been carried out: what it was to write is given to the store again as it was,
-   until it is known. Steps that are made meanwhile are for the exchange after it.
+   until it is known. Steps that are made meanwhile are for the exchange after it. So a lease that ends meanwhile undoes
+   those alone: what is under way may be in the store, and its answer says so.
 6. Times are those of the store's clock, if it has one: nodes need not agree on theirs.
 """
 
@@ -23,6 +24,7 @@ import trio
 from ._clock import WallClock
 from ._errors import DuplicateJobError, StoreError
 from ._journal import Journal
+from ._ledger import Effect
 from ._mail import Load, Steps, StoredRequest
 from ._needs import Declared, Hold, Steered
 from ._records import ACTIVE, JobRecord, RunRecord
@@ -32,7 +34,7 @@ from .stores import Answer, Claim, Due, Message, Opened, Prune, SharedStore, Sto
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
 
 if TYPE_CHECKING:
-    from ._ledger import Effect, Ledger
+    from ._ledger import Ledger
 
 # A lease is renewed so many times in its length, and given up when less than so much of it is left.
 BEATS: Final = 6
@@ -45,6 +47,8 @@ _TRIES: Final = 10
 _RUNS_WATCHED: Final = 20
 # And so many when one that is waited for is not among them.
 _RUNS_SEARCHED: Final = 100_000
+# What is true of a job that was written, whoever has it now.
+_FACTS: Final = frozenset((Effect.ENDED, Effect.FAILED, Effect.OVER, Effect.EVENT))
 
 logger = logging.getLogger("trioschedule")
 
@@ -63,7 +67,8 @@ class SharedJournal(Journal):
         self.node: str = opened.node or ""
         self._ledger: Ledger
         self.on_message: Callable[[Message], object] = lambda message: None
-        self.on_lost: Callable[[Collection[int]], object] = lambda job_ids: None
+        # What was done to jobs in a generation, and in those after it, is not in the store, and will not be.
+        self.on_lost: Callable[[Collection[int], int], object] = lambda job_ids, generation: None
         self._lease = opened.lease
         self._began = self._renewed = self._claimed = self._queues_asked = trio.current_time()
         # What is being asked, and of each the jobs whose changes by it are not in the store, and will not be.
@@ -75,8 +80,11 @@ class SharedJournal(Journal):
         self._inbox: list[Message] = []
         self._is_called = False
         self._is_leaving = False
-        # What may be in the store or not.
+        # What may be in the store or not; of which generation that is, or what is under way for the first time; and
+        # the requests whose changes are in it.
         self._unsettled: Load | None = None
+        self._under_way: int | None = None
+        self._loaded: set[StoredRequest[Any]] = set()
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
@@ -96,16 +104,15 @@ class SharedJournal(Journal):
     # --- for callers ------------------------------------------------------------------------------------------------
 
     async def ask(self, request: StoredRequest[Any], *, stays: bool = False) -> None:
-        undone = self._asked[request] = set()
         try:
             for _ in range(_TRIES):
+                undone = self._asked[request] = set()
                 await super().ask(request, stays=stays)
                 if undone.isdisjoint(_jobs_of(request)):
                     return
-                undone.clear()
                 request.reset()
         finally:
-            del self._asked[request]
+            self._asked.pop(request, None)
         raise DuplicateJobError("its name or unique key is taken by another job, which another node has just made")
 
     def send(self, to: str, body: str, *, about: Collection[int] = ()) -> None:
@@ -122,11 +129,6 @@ class SharedJournal(Journal):
     def generation(self) -> int:
         """Of the exchange that writes what is changed now."""
         return self._generation
-
-    @property
-    def committed(self) -> int:
-        """The generation that was written last."""
-        return self._committed
 
     @contextmanager
     def watching(self, job_id: int) -> Iterator[None]:
@@ -190,6 +192,8 @@ class SharedJournal(Journal):
         if self._unsettled is not None:
             return self._unsettled
         load = super()._load(prune)
+        self._under_way = load.generation
+        self._loaded = {request for request in self._asked if request.is_done}
         added = {row.id for row in load.changes.added}
         batches = [_jobs_of(request) & added for request in self._asked if request.is_done] if added else []
         together = [sorted(batch) for batch in batches if len(batch) > 1]
@@ -198,15 +202,19 @@ class SharedJournal(Journal):
     def _unload(self, load: Load, error: StoreError) -> None:
         if error.temporary and not error.rows:
             self._unsettled = load
-        else:
-            self._unsettled = None
-            super()._unload(load, error)
+            return
+        self._unsettled = self._under_way = None
+        self._loaded.clear()
+        super()._unload(load, error)
+        rows = (load.changes.added, load.changes.defined, load.changes.changed)
+        if dropped := {row.id for part in rows for row in part} & self.tables.dropped:
+            self._undo(dropped, load.generation)
 
     def _is_unwritten(self) -> bool:
         return self._unsettled is not None or super()._is_unwritten()
 
     def _drop(self) -> None:
-        self._unsettled = None
+        self._unsettled = self._under_way = None
         super()._drop()
 
     def _granted(self, answer: Answer, load: Load) -> list[tuple[Effect, Any]]:
@@ -214,32 +222,48 @@ class SharedJournal(Journal):
         if answer.clock is not None and self._clock.correct(answer.clock, self._began, trio.current_time()):
             self._steps.clock_has_moved()
         self._inbox = list(answer.messages)
-        gone = {*answer.lost, *answer.clashing}
+        unwritten = {*answer.lost, *answer.clashing}
+        if unwritten:
+            self._undo(unwritten, load.generation)
+        for request in self._loaded:  # what else it has changed is in the store
+            self._asked.pop(request, None)
+        gone = set(unwritten)
         if answer.fenced:  # what is new is this node's all the same
             added = {row.id: row for row in load.changes.added}
             new = {row.id for row in answer.held if added.get(row.id) == row}
             gone.update(set(self.tables.held) - new)
         if answer.lost or answer.fenced:
             logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
-        if not gone:
-            return load.held
-        self._lose(gone)
-        return [one for one in load.held if _job_of(one[1]) not in gone]
+        if gone:
+            self._lose(gone)
+        self._under_way = None
+        self._loaded.clear()
+        return [one for one in load.held if self._may_tell(one, unwritten)]
+
+    def _may_tell(self, held: tuple[Effect, Any], unwritten: Collection[int]) -> bool:
+        """Whether what waited for an exchange is true, and still this node's business."""
+        effect, subject = held
+        job_id = _job_of(subject)
+        if job_id in unwritten:
+            return False
+        return effect in _FACTS or job_id is None or self.tables.holds(job_id)
 
     def _lose(self, job_ids: Collection[int]) -> None:
-        """These are not ours any more: stop them, and forget what was done to them."""
+        """These are not ours any more: stop them, and forget what was done to them and is not under way."""
         self._has_lost = True
         for run in self.tables.drop(job_ids):
             attempt = self._steps.attempts.get(run.id)
             if attempt is not None:
                 attempt.cancel()
         self._held = [one for one in self._held if _job_of(one[1]) not in job_ids]
-        if self._unsettled is not None:
-            told = [one for one in self._unsettled.held if _job_of(one[1]) not in job_ids]
-            self._unsettled = self._unsettled._replace(held=told)
-        self.on_lost(job_ids)
+        self._undo(job_ids, 1 + (self._committed if self._under_way is None else self._under_way))
+
+    def _undo(self, job_ids: Collection[int], generation: int) -> None:
+        """What was done to these in a generation, and in those after it, is not in the store, and will not be."""
+        self.on_lost(job_ids, generation)
+        is_later = self._under_way is not None and generation > self._under_way
         for request, undone in self._asked.items():
-            if request.is_done:
+            if request.is_done and not (is_later and request in self._loaded):
                 undone.update(job_ids)
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
