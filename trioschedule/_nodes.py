@@ -41,6 +41,8 @@ BEATS: Final = 6
 MARGIN: Final = 1 / 6
 # Jobs of other nodes that somebody waits for are looked at so often (seconds).
 WATCH_EVERY: Final = 0.25
+# And what others may have written, while nothing can be heard of them.
+LOOK_EVERY: Final = 1.0
 # A request that another node was quicker with is made anew, so many times.
 _TRIES: Final = 10
 # Of those so many of the newest runs are looked at.
@@ -317,14 +319,31 @@ class SharedJournal(Journal):
             nursery.cancel_scope.cancel()
 
     async def _listen(self) -> None:
-        """Hear of what others have written; a store that says nothing just now is looked at all the same."""
+        """Hear of what others have written; a store that says nothing just now is looked at, once a second."""
         store = cast("SharedStore", self.store)
-        while True:
-            try:
-                await store.listen(self.nudge)
-            except StoreError as error:
-                logger.info("%s: nothing can be heard of other nodes: %s", self.store, error)
-            await trio.sleep(self._lease / BEATS)
+        looking = trio.CancelScope()
+
+        def heard(at: int | None) -> None:
+            looking.cancel()
+            self.nudge(at)
+
+        async with trio.open_nursery() as nursery:
+            while True:
+                try:
+                    await store.listen(heard)
+                except StoreError as error:
+                    logger.info("%s: nothing can be heard of other nodes: %s", self.store, error)
+                if looking.cancel_called or not nursery.child_tasks:
+                    looking = trio.CancelScope()
+                    nursery.start_soon(self._look_again_and_again, looking)
+                await trio.sleep(self._lease / BEATS)
+
+    async def _look_again_and_again(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                await trio.sleep(LOOK_EVERY)
+                self.nudge(None)
+                self.nudge(0)
 
     async def _watch_lease(self) -> None:
         """Stop what this node works on when its lease is about to end and could not be renewed."""

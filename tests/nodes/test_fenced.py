@@ -1,4 +1,4 @@
-"""Nodes that come back from the dead, and requests that are made anew."""
+"""Nodes that are cut off, or come back from the dead, and requests that are made anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio
 
 from trioschedule import After, JobSpec, JobStatus, StoreError
 
-from .test_nodes import Cluster, now
+from .test_nodes import Cluster, Node, now
 from .test_reviewed_nodes import intercept
 
 
@@ -166,3 +166,25 @@ async def test_who_waits_hears_of_an_end_that_was_written_as_the_lease_ended(clu
     assert (job.status, cluster.who("fail")) == (JobStatus.FAILED, ["a"])
     await trio.sleep(1)
     assert len(heard) == 1
+
+
+async def test_while_nothing_can_be_heard_it_is_looked_once_a_second(cluster, autojump_clock):
+    a = Node(cluster, "a")
+    real, is_deaf = a.store.listen, True
+
+    async def listen(nudge):
+        await trio.lowlevel.checkpoint()
+        if is_deaf:
+            raise StoreError("it says nothing", temporary=True)
+        await real(nudge)
+
+    a.store.listen = listen
+    await cluster.start(a)
+    client = await cluster.open("client", queues={})
+    await trio.sleep(12)
+    for is_deaf in (True, False):
+        job = await client.scheduler.schedule(After(seconds=0), client.work, f"deaf: {is_deaf}")
+        begin = now()
+        await job.wait_done()
+        assert now() - begin < 1.6
+        await trio.sleep(12)
