@@ -423,11 +423,14 @@ class Courier:
     def _reply(self, given: Given) -> None:
         self._journal.send(given.to, encode(given.reply).decode(), about=given.job_ids)
 
-    def take_back(self, job_ids: Collection[int]) -> None:
-        """What was done to these is not in the store, and will not be: say so to those who were told otherwise."""
+    def take_back(self, job_ids: Collection[int], generation: int) -> None:
+        """What was done to these in a generation, and in those after it, is not in the store, and will not be.
+
+        Say so to those who were told otherwise.
+        """
         for ref, given in list(self._given.items()):
             lost = given.job_ids.intersection(job_ids)
-            if not lost or given.generation <= self._journal.committed:
+            if not lost or given.generation < generation:
                 continue
             reply = msgspec.structs.replace(
                 given.reply,

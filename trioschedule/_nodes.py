@@ -6,7 +6,8 @@
    in the store then. Nobody was told of it, for nothing is told before it is durable.
 4. Who waits for a job that another node holds looks at it again and again.
 5. An exchange that has failed may have been carried out: what it was to write is given to the store again as it was,
-   until it is known. Steps that are made meanwhile are for the exchange after it.
+   until it is known. Steps that are made meanwhile are for the exchange after it. So a lease that ends meanwhile undoes
+   those alone: what is under way may be in the store, and its answer says so.
 6. Times are those of the store's clock, if it has one: nodes need not agree on theirs.
 7. Under load the next exchange is sent before this node turns to what the last one has brought: both sides are at work.
 """
@@ -39,6 +40,8 @@ BEATS: Final = 6
 MARGIN: Final = 1 / 6
 # Jobs of other nodes that somebody waits for are looked at so often (seconds).
 WATCH_EVERY: Final = 0.25
+# And what others may have written, while nothing can be heard of them.
+LOOK_EVERY: Final = 1.0
 # A request that another node was quicker with is made anew, so many times.
 _TRIES: Final = 10
 # Of those so many of the newest runs are looked at.
@@ -47,6 +50,8 @@ _RUNS_WATCHED: Final = 20
 _RUNS_SEARCHED: Final = 100_000
 # Of so many jobs it is worth the while to let the store do something else meanwhile.
 _MANY: Final = 32
+# What is true of a job that was written, whoever has it now.
+_FACTS: Final = frozenset((Effect.ENDED, Effect.FAILED, Effect.OVER, Effect.EVENT))
 
 logger = logging.getLogger("trioschedule")
 
@@ -65,7 +70,8 @@ class SharedJournal(Journal):
         self.node: str = opened.node or ""
         self._ledger: Ledger
         self.on_message: Callable[[Message], object] = lambda message: None
-        self.on_lost: Callable[[Collection[int]], object] = lambda job_ids: None
+        # What was done to jobs in a generation, and in those after it, is not in the store, and will not be.
+        self.on_lost: Callable[[Collection[int], int], object] = lambda job_ids, generation: None
         self._lease = opened.lease
         self._began = self._renewed = self._claimed = self._queues_asked = trio.current_time()
         # What is being asked, and of each the jobs whose changes by it are not in the store, and will not be.
@@ -77,8 +83,11 @@ class SharedJournal(Journal):
         self._inbox: list[Message] = []
         self._is_called = False
         self._is_leaving = False
-        # What may be in the store or not.
+        # What may be in the store or not; of which generation that is, or what is under way for the first time; and
+        # the requests whose changes are in it.
         self._unsettled: Load | None = None
+        self._under_way: int | None = None
+        self._loaded: set[StoredRequest[Any]] = set()
         self.on_groups: Callable[[Sequence[str]], object] = lambda names: None
         # Groups whose nodes have died, while this node ends their jobs.
         self.dead_groups: set[str] = set()
@@ -102,16 +111,15 @@ class SharedJournal(Journal):
     # --- for callers ------------------------------------------------------------------------------------------------
 
     async def ask(self, request: StoredRequest[Any], *, stays: bool = False) -> None:
-        undone = self._asked[request] = set()
         try:
             for _ in range(_TRIES):
+                undone = self._asked[request] = set()
                 await super().ask(request, stays=stays)
                 if undone.isdisjoint(_jobs_of(request)):
                     return
-                undone.clear()
                 request.reset()
         finally:
-            del self._asked[request]
+            self._asked.pop(request, None)
         raise DuplicateJobError("its name or unique key is taken by another job, which another node has just made")
 
     def send(self, to: str, body: str, *, about: Collection[int] = ()) -> None:
@@ -128,11 +136,6 @@ class SharedJournal(Journal):
     def generation(self) -> int:
         """Of the exchange that writes what is changed now."""
         return self._generation
-
-    @property
-    def committed(self) -> int:
-        """The generation that was written last."""
-        return self._committed
 
     @contextmanager
     def watching(self, job_id: int) -> Iterator[None]:
@@ -196,6 +199,8 @@ class SharedJournal(Journal):
         if self._unsettled is not None:
             return self._unsettled
         load = super()._load(prune)
+        self._under_way = load.generation
+        self._loaded = {request for request in self._asked if request.is_done}
         added = {row.id for row in load.changes.added}
         batches = [_jobs_of(request) & added for request in self._asked if request.is_done] if added else []
         together = [sorted(batch) for batch in batches if len(batch) > 1]
@@ -204,15 +209,19 @@ class SharedJournal(Journal):
     def _unload(self, load: Load, error: StoreError) -> None:
         if error.temporary and not error.rows:
             self._unsettled = load
-        else:
-            self._unsettled = None
-            super()._unload(load, error)
+            return
+        self._unsettled = self._under_way = None
+        self._loaded.clear()
+        super()._unload(load, error)
+        rows = (load.changes.added, load.changes.defined, load.changes.changed)
+        if dropped := {row.id for part in rows for row in part} & self.tables.dropped:
+            self._undo(dropped, load.generation)
 
     def _is_unwritten(self) -> bool:
         return self._unsettled is not None or super()._is_unwritten()
 
     def _drop(self) -> None:
-        self._unsettled = None
+        self._unsettled = self._under_way = None
         super()._drop()
 
     def _granted(self, answer: Answer, load: Load) -> list[tuple[Effect, Any]]:
@@ -220,17 +229,32 @@ class SharedJournal(Journal):
         if answer.clock is not None and self._clock.correct(answer.clock, self._began, trio.current_time()):
             self._steps.clock_has_moved()
         self._inbox = list(answer.messages)
-        gone = {*answer.lost, *answer.clashing}
+        unwritten = {*answer.lost, *answer.clashing}
+        if unwritten:
+            self._undo(unwritten, load.generation)
+        for request in self._loaded:  # what else it has changed is in the store
+            self._asked.pop(request, None)
+        gone = set(unwritten)
         if answer.fenced:  # what is new is this node's all the same
             added = {row.id: row for row in load.changes.added}
             new = {row.id for row in answer.held if added.get(row.id) == row}
             gone.update(set(self.tables.held) - new)
         if answer.lost or answer.fenced:
             logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
-        if not gone:
-            return self._put_off(answer, load.held)
-        self._lose(gone)
-        return [one for one in load.held if _job_of(one[1]) not in gone]
+        if gone:
+            self._lose(gone)
+        self._under_way = None
+        self._loaded.clear()
+        told = [one for one in load.held if self._may_tell(one, unwritten)]
+        return told if gone else self._put_off(answer, told)
+
+    def _may_tell(self, held: tuple[Effect, Any], unwritten: Collection[int]) -> bool:
+        """Whether what waited for an exchange is true, and still this node's business."""
+        effect, subject = held
+        job_id = _job_of(subject)
+        if job_id in unwritten:
+            return False
+        return effect in _FACTS or job_id is None or self.tables.holds(job_id)
 
     def _put_off(self, answer: Answer, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
         """Leave what starts, and many jobs that came, until the next exchange is sent; gives what is done at once."""
@@ -262,7 +286,7 @@ class SharedJournal(Journal):
         super()._take_in(answer, counted, load, asking, is_fetched=is_fetched)
 
     def _lose(self, job_ids: Collection[int]) -> None:
-        """These are not ours any more: stop them, and forget what was done to them."""
+        """These are not ours any more: stop them, and forget what was done to them and is not under way."""
         self._catch_up()
         self._has_lost = True
         for run in self.tables.drop(job_ids):
@@ -270,12 +294,14 @@ class SharedJournal(Journal):
             if attempt is not None:
                 attempt.cancel()
         self._held = [one for one in self._held if _job_of(one[1]) not in job_ids]
-        if self._unsettled is not None:
-            told = [one for one in self._unsettled.held if _job_of(one[1]) not in job_ids]
-            self._unsettled = self._unsettled._replace(held=told)
-        self.on_lost(job_ids)
+        self._undo(job_ids, 1 + (self._committed if self._under_way is None else self._under_way))
+
+    def _undo(self, job_ids: Collection[int], generation: int) -> None:
+        """What was done to these in a generation, and in those after it, is not in the store, and will not be."""
+        self.on_lost(job_ids, generation)
+        is_later = self._under_way is not None and generation > self._under_way
         for request, undone in self._asked.items():
-            if request.is_done:
+            if request.is_done and not (is_later and request in self._loaded):
                 undone.update(job_ids)
 
     def _arrived(self, jobs: list[JobRecord], answer: Answer) -> None:
@@ -331,14 +357,31 @@ class SharedJournal(Journal):
             nursery.cancel_scope.cancel()
 
     async def _listen(self) -> None:
-        """Hear of what others have written; a store that says nothing just now is looked at all the same."""
+        """Hear of what others have written; a store that says nothing just now is looked at, once a second."""
         store = cast("SharedStore", self.store)
-        while True:
-            try:
-                await store.listen(self.nudge)
-            except StoreError as error:
-                logger.info("%s: nothing can be heard of other nodes: %s", self.store, error)
-            await trio.sleep(self._lease / BEATS)
+        looking = trio.CancelScope()
+
+        def heard(at: int | None) -> None:
+            looking.cancel()
+            self.nudge(at)
+
+        async with trio.open_nursery() as nursery:
+            while True:
+                try:
+                    await store.listen(heard)
+                except StoreError as error:
+                    logger.info("%s: nothing can be heard of other nodes: %s", self.store, error)
+                if looking.cancel_called or not nursery.child_tasks:
+                    looking = trio.CancelScope()
+                    nursery.start_soon(self._look_again_and_again, looking)
+                await trio.sleep(self._lease / BEATS)
+
+    async def _look_again_and_again(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                await trio.sleep(LOOK_EVERY)
+                self.nudge(None)
+                self.nudge(0)
 
     async def _watch_lease(self) -> None:
         """Stop what this node works on when its lease is about to end and could not be renewed."""

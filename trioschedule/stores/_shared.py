@@ -72,7 +72,7 @@ class SharedTables(KeptTables):
         self._given_up: set[int] = set()
         self._messages: list[Message] = []
         # What was dropped while an exchange is under way.
-        self._dropped: set[int] = set()
+        self.dropped: set[int] = set()
         self._leaving: dict[int, JobRecord] = {}
         self._is_closing = False
         # Jobs that will be there when somebody's transaction commits, and have not been seen.
@@ -178,7 +178,7 @@ class SharedTables(KeptTables):
         released = (*self._leaving, *self._given_up.difference(self._jobs))
         self._given_up.clear()
         messages, self._messages = self._messages, []
-        self._dropped.clear()
+        self.dropped.clear()
         return changes._replace(released=released, messages=messages)
 
     def _let_go(self, job: JobRecord) -> None:
@@ -223,7 +223,7 @@ class SharedTables(KeptTables):
         return any(run.status in ACTIVE for before in job.follows for run in before.live)
 
     def give_back(self, changes: Changes) -> None:
-        kept = [message for message in changes.messages if self._dropped.isdisjoint(message.about)]
+        kept = [message for message in changes.messages if self.dropped.isdisjoint(message.about)]
         self._messages = [*kept, *self._messages]
         self._given_up.update(job_id for job_id in changes.released if job_id not in self._leaving)
         for job in self._leaving.values():
@@ -370,8 +370,8 @@ class SharedTables(KeptTables):
     def drop(self, job_ids: Iterable[int]) -> list[RunRecord]:
         """Forget jobs that are somebody else's now, whatever was changed of them; gives the runs that are at work."""
         at_work: list[RunRecord] = []
-        self._dropped.update(job_ids)
-        self._messages = [message for message in self._messages if self._dropped.isdisjoint(message.about)]
+        self.dropped.update(job_ids)
+        self._messages = [message for message in self._messages if self.dropped.isdisjoint(message.about)]
         for job_id in job_ids:
             job = self._jobs.get(job_id)
             self._dirty.pop(job_id, None)
