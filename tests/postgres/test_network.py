@@ -22,11 +22,11 @@ async def proxy(owned_postgres, nursery):
 
 async def test_a_node_that_is_cut_off_stops_its_runs_before_others_try_them_again(nodes, proxy):
     """It gives jobs all the time; when the network is there again it goes on by itself."""
-    await nodes.start("far", port=proxy.port, lease=3, gives=True)
+    await nodes.start("far", port=proxy.port, lease=4, gives=True)
     async with open_client(nodes) as (scheduler, work):
         job = await scheduler.schedule(NOW, work, "long", 20.0)
         await nodes.until(lambda: nodes.lines("start", "long", node="far") and nodes.acknowledged())
-        await nodes.start("near", lease=3)
+        await nodes.start("near", lease=4)
         proxy.hold()
         meanwhile = await scheduler.schedule(NOW, work, "meanwhile", 0.0, queue="near")
         await nodes.until(lambda: nodes.lines("end", "long"))
@@ -46,13 +46,13 @@ async def test_a_node_that_is_cut_off_stops_its_runs_before_others_try_them_agai
     assert "could not be renewed" in nodes.said("far")
 
 
-@pytest.mark.parametrize(("lease", "outage"), [(60.0, 1.0), (2.0, 4.0)], ids=["the lease lasts", "the lease ends"])
-async def test_answers_that_are_lost_are_asked_for_again(nodes, proxy, lease, outage):
+@pytest.mark.parametrize(("lease", "outages"), [(60, (0.5, 1)), (2, (4,))], ids=["the lease lasts", "the lease ends"])
+async def test_answers_that_are_lost_are_asked_for_again(nodes, proxy, lease, outages):
     """What was written without being told is written once, whether or not its node was taken for dead meanwhile."""
     await nodes.start("far", port=proxy.port, lease=lease, gives=True)
     await nodes.start("near", queue="far", lease=lease)
     await nodes.until(lambda: len(nodes.acknowledged()) > 20)
-    for _ in range(2):
+    for outage in outages:
         proxy.lose_answers()
         await trio.sleep(outage)
         before = len(nodes.acknowledged())
@@ -63,7 +63,7 @@ async def test_answers_that_are_lost_are_asked_for_again(nodes, proxy, lease, ou
     async with open_client(nodes) as (scheduler, _):
         await check_given(nodes, scheduler)
     starts = [line.words[0] for line in nodes.lines("start")]
-    if lease > outage:
+    if lease > max(outages):
         assert len(starts) == len(set(starts))
 
 
@@ -110,13 +110,12 @@ async def test_where_nobody_can_listen_it_is_looked_once_a_second(nodes, proxy):
 
 
 async def test_on_a_slow_line_all_works(nodes, proxy):
-    await nodes.start("far", port=proxy.port, lease=4, gives=True)
+    await nodes.start("far", port=proxy.port, lease=5, gives=True)
     proxy.delay = 0.3
     async with open_client(nodes) as (scheduler, work):
         jobs = [await scheduler.schedule(NOW, work, name, 1.0, queue="far") for name in ("a", "b", "c")]
         given = len(nodes.acknowledged())
         await nodes.until(lambda: len(nodes.lines("end")) >= 3 and len(nodes.acknowledged()) > given + 12)
-        assert await jobs[0].refresh() is jobs[0]
         nodes.enough()
         await check_given(nodes, scheduler)
         assert [(await job.wait()).attempt for job in jobs] == [1, 1, 1]
