@@ -9,9 +9,7 @@
    until it is known. Steps that are made meanwhile are for the exchange after it. So a lease that ends meanwhile undoes
    those alone: what is under way may be in the store, and its answer says so.
 6. Times are those of the store's clock, if it has one: nodes need not agree on theirs.
-7. A slot that was claimed starts at once: that it was claimed is durable. If the node dies before it has written
-   anything else of the job, the slot has begun, for all that is known.
-8. Under load the next exchange is sent before this node turns to what the last one has brought: both sides are at work.
+7. Under load the next exchange is sent before this node turns to what the last one has brought: both sides are at work.
 """
 
 from __future__ import annotations
@@ -103,15 +101,6 @@ class SharedJournal(Journal):
         self._ledger = ledger
         self.tables.rooms = lambda: rooms(ledger)
         self.tables.limit_of = lambda queue: 0 if ledger.closed else ledger.limit_of(queue)
-
-    def hold(self, effects: list[tuple[Effect, Any]]) -> None:
-        starts: list[tuple[Effect, Any]] = []
-        later: list[tuple[Effect, Any]] = []
-        for one in effects:
-            is_claimed = one[0] is Effect.START and self.tables.may_start(one[1])
-            (starts if is_claimed else later).append(one)
-        self._steps.perform(starts)
-        super().hold(later)
 
     def stepped(self, wake: int | None, now: int) -> int | None:
         if self._ledger.closed and not self._is_leaving:
@@ -272,7 +261,7 @@ class SharedJournal(Journal):
         if len(answer.held) < _MANY or self._waiting or not self._is_unwritten():
             return effects
         self._late = answer, [one for one in effects if one[0] is Effect.START]
-        self.tables.puts_off = True
+        self.tables.coming = answer.held
         trio.lowlevel.current_trio_token().run_sync_soon(self._catch_up)
         return [one for one in effects if one[0] is not Effect.START]
 
@@ -331,11 +320,7 @@ class SharedJournal(Journal):
     def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
         """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
         dead = self.dead_groups.difference(self._ledger.groups)
-        unsettled = [
-            job
-            for job in held
-            if any(run.status in ACTIVE for run in job.live) or _is_doubtful(job) or job.options.group in dead
-        ]
+        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or job.options.group in dead]
         broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]
         if broken:  # others may know of it: it is not stopped for a command's sake
             now = self._clock.now()
@@ -427,10 +412,6 @@ def rooms(ledger: Ledger) -> Rooms:
         elif served is not None:
             found[name] = MOST_CLAIMED
     return found, served is None
-
-
-def _is_doubtful(job: JobRecord) -> bool:
-    return job.stored is not None and job.stored.is_doubtful
 
 
 def _is_broken(job: JobRecord) -> bool:

@@ -207,8 +207,7 @@ class Stored:
     `function` and `args` are the registered name and the arguments as text. `trigger` and `options` are each a value
     and its text, so that it is written once. `broken` says why its row cannot be read: then its definition is left as
     it is. `refused` says why the store does not take it: then nothing more of it is written. `runs` are the runs that
-    the row holds, while the job is not in memory. `is_doubtful` says that a node has died which may have started
-    its slot, and has written nothing of that.
+    the row holds, while the job is not in memory.
     """
 
     function: str
@@ -222,7 +221,6 @@ class Stored:
     is_new: bool = True
     is_redefined: bool = False
     runs: tuple[RunRecord, ...] = ()
-    is_doubtful: bool = False
 
 
 @final

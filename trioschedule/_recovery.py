@@ -20,11 +20,11 @@ from ._errors import DuplicateJobError
 from ._identity import definition_differences
 from ._intake import accept_jobs, free_key, live_job_named, prepare, storable
 from ._ledger import Ledger
-from ._plan import first_slot, wake_time
-from ._records import ACTIVE, RUNNING, SLOT, JobRecord, JobStatus, QueueRules, RunError, RunRecord, RunStatus, Selection
-from ._spec import JobSpec, Overlap
+from ._plan import first_slot
+from ._records import ACTIVE, JobRecord, JobStatus, QueueRules, RunError, RunRecord, RunStatus, Selection
+from ._spec import JobSpec
 from .stores import QueueRow
-from .triggers import Manual, bind, next_us
+from .triggers import Manual, bind
 
 # A run that has died with so many processes is not given another one.
 MOST_INTERRUPTIONS: Final = 10
@@ -83,37 +83,12 @@ def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int, *, dead_group
     Those of groups that died with their nodes end, and start nothing before that.
     """
     taken = list(jobs)
-    for job in taken:
-        if job.stored is not None and job.stored.is_doubtful:
-            job.stored.is_doubtful = False
-            _begin(ledger, job)
     recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now)
     for job in taken:
         if (group := job.options.group) is not None and group in dead_groups:
             steering.end_with_group(ledger, job, group, now, origin=None, reason=its_process_ended(group))
     if ledger.served != frozenset():
         stop_broken(ledger, taken, now)
-
-
-def _begin(ledger: Ledger, job: JobRecord) -> None:
-    """Let a slot have begun that a node had claimed which then died: whether it has nobody knows."""
-    tables, options, due = ledger.tables, job.options, job.next_due
-    assert due is not None
-    try:
-        job.next_due = next_us(job.trigger, due)
-        tables.set_wake(job, wake_time(job.id, job.next_due, job.trigger, options, ledger.seed))
-    except Exception as exc:  # noqa: BLE001 - a trigger is user code
-        ledger.trigger_failed(job, exc)
-    attempts = 1 if options.retry is None else options.retry.attempts
-    run = RunRecord(
-        tables.new_run_id(), job, due, SLOT, RUNNING, options.overlap is not Overlap.ALLOW, due, job.fn, job.args,
-        job.kwargs, options, 1, attempts, due,
-    )  # fmt: skip
-    tables.add_run(run)
-    job.started += 1
-    if job.is_exhausted and job.next_due is not None:
-        job.next_due = None
-        tables.set_wake(job, None)
 
 
 def stop_broken(ledger: Ledger, jobs: Iterable[JobRecord], now: int) -> None:

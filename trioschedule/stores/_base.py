@@ -154,8 +154,6 @@ class Due(NamedTuple):
 class Claim(NamedTuple):
     """Jobs that are due and that no node holds, by priority, `wake_at` and id; from then on they are held.
 
-    That is durable: what is claimed may be started before anything else is written of it.
-
     `limit` of them, and of each queue that is named at most so many; of other queues only if `others`. Of a queue with
     a total all nodes together hold no more than that. If functions are named: only what calls one of them, or has been
     due since `strange`.
@@ -197,9 +195,6 @@ class Answer(NamedTuple):
     pruned: Sequence[int] = ()  # ids of jobs that are forgotten
     # Of a store that is shared:
     held: Sequence[JobRow] = ()  # of `claim` and `holds`: this node holds them now
-    # Of those that were claimed since they were last written (`added`, `changed`), by id: 1, or 2 if they were claimed
-    # before and have been taken anew since, be it by `holds`. Then a node that has died may have started them.
-    claims: Mapping[int, int] = {}
     elsewhere: Mapping[int, str] = {}  # of `holds` and `holders`: the other nodes that hold them
     lost: Sequence[int] = ()  # ids of jobs in `changes` that this node does not hold: of them nothing was written
     # Likewise, but others than those, for a live job has that name, or another one that key. Only what a row has not

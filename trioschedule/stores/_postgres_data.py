@@ -107,8 +107,7 @@ class Database:
         except FencedError as exc:
             raise StoreError(f"{self._link.shown}: this node was taken for dead twice", temporary=True) from exc
         if self._was_dead or self._skipped is not None:
-            found = await self._link.flight([(self._known["all_held"], self.node.values())])
-            answer = rows.with_held(answer, found[0])._replace(fenced=self._was_dead)
+            answer = answer._replace(fenced=self._was_dead, held=await self._all_held())
         self._open, self._was_dead = None, False
         return answer
 
@@ -136,21 +135,24 @@ class Database:
 
     async def _fly_once(self, changes: Changes, wants: Wants) -> Answer:
         if self._skipped is None:
-            return await self._fly(changes, wants)
-        answer = await self._fly(Changes(), wants)
+            return await self._fly(changes, wants, is_lasting=changes != Changes())
+        answer = await self._fly(Changes(), wants, is_lasting=False)
         return answer._replace(clashing=sorted(rows.ids_of(self._skipped)))
+
+    async def _all_held(self) -> list[JobRow]:
+        found = await self._link.flight([(self._known["all_held"], self.node.values())])
+        return list(map(JobRow._make, found[0]))
 
     def _values(self, changes: Changes) -> dict[str, Any]:
         """What statements may want to know."""
         new = "{" + ",".join(str(row.id) for row in changes.added) + "}" if changes.runs else "{}"
         return {**self.node.values(), "now": self._now, "schema": self._schema, "new": new}
 
-    async def _fly(self, changes: Changes, wants: Wants) -> Answer:
+    async def _fly(self, changes: Changes, wants: Wants, *, is_lasting: bool) -> Answer:
         given = [int(changes.facts.get(name, 0)) for name in ("job_id", "run_id")]
         self._ids = max(self._ids[0], given[0]), max(self._ids[1], given[1])
         looks = time.monotonic() - self._looked > self._lease / _LOOKS
         flight = Flight(self._known, self._values(changes))
-        is_lasting = wants.claim is not None or changes != Changes()
         flight.add("guard", [self.node.guard(self._ids, is_lasting=is_lasting)])
         flight.write(changes)
         flight.forget_messages(self._read)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from . import _postgres_rows as rows
-from ._base import Answer, Changes, Message, QueueRow, Wants
+from ._base import Answer, Changes, JobRow, Message, QueueRow, Wants
 from ._postgres_transport import Rows, Statement
 
 _LOOKING = ("bury", "others", "left_groups", "last_ids")
@@ -91,14 +91,14 @@ class Flight:
         for part, done in zip(self._parts, found["write"], strict=True):
             if part.step.statement in {"add_jobs", "define_jobs", "change_jobs"}:
                 lost |= part.owners() - {job_id for (job_id,) in done} - skipped
-        held: list[tuple[Any, ...]] = []
+        held: list[JobRow] = []
         if "hold" in found:
-            held += found["hold"][1]
+            held += map(JobRow._make, found["hold"][1])
         if "elsewhere" in found:
             answer = answer._replace(elsewhere=dict(found["elsewhere"][0]))
         if "claim" in found:
             *_, claimed, following = found["claim"]
-            held += claimed
+            held += map(JobRow._make, claimed)
             answer = answer._replace(next_due=following[0][0])
         if "others" in found:
             self.others = found["others"][0][0][0]
@@ -106,7 +106,8 @@ class Flight:
             job_id, run_id = found["last_ids"][0][0]
             answer = answer._replace(groups=groups, ids=(job_id or 0, run_id or 0))
         self.read = [message_id for message_id, *_ in found["messages"][0]]
-        return rows.with_held(answer, held)._replace(
+        return answer._replace(
+            held=held,
             lost=sorted(lost),
             clashing=sorted(skipped),
             messages=[Message(*row[1:]) for row in found["messages"][0]],

@@ -318,12 +318,6 @@ class Reading:
         return {job.id: job for job in jobs.values() if job.finished_at is None or newest[job.name] == job.id}
 
 
-def with_held(answer: Answer, rows: Rows) -> Answer:
-    """An answer with the jobs that are held now, of whose rows the last column is whether they were claimed."""
-    claims = {row[0]: row[-1] for row in rows if row[-1]}
-    return answer._replace(held=[JobRow._make(row[:-1]) for row in rows], claims=claims)
-
-
 def _by_id(rows: Rows) -> dict[int, JobRow]:
     return {row[0]: JobRow._make(row) for row in rows}
 

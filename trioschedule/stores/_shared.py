@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from .._records import ACTIVE, DUE, MANUAL, RETRYING, SLOT, JobRecord, JobStatus, RunRecord, RunStatus, Selection
+from .._records import ACTIVE, DUE, MANUAL, RETRYING, JobRecord, JobStatus, RunRecord, RunStatus, Selection
 from .._time import US
 from ._base import Answer, Changes, Claim, JobRow, Message, Opened, Prune, QueueRow, RunRow
 from ._kept import KeptTables, Storing
@@ -65,14 +65,8 @@ class SharedTables(KeptTables):
         # Of the jobs that were to be held the nodes that hold them, as the last exchange says.
         self.elsewhere: Mapping[int, str] = {}
         self._known_runs: WeakValueDictionary[int, RunRecord] = WeakValueDictionary()
-        # What is held by the last answer, as far as there was no time for it yet.
-        self._late: Answer | None = None
-        # Of jobs that were claimed and not written since: the slots that may start without being written, for who dies
-        # then is known to have claimed them; and the jobs whose have.
-        self._fresh: dict[int, int] = {}
-        self._begun: set[int] = set()
-        # Whether there is no time now for what is held by the next answer.
-        self.puts_off: bool = False
+        # Rows of jobs that are held, and that there was no time for yet.
+        self.coming: Sequence[JobRow] = ()
         # Held, and with nothing to do; given back in the exchange that is under way.
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
@@ -172,15 +166,9 @@ class SharedTables(KeptTables):
         return super().is_dirty or self._has_new_ids or bool(self._idle or self._given_up or self._messages)
 
     def take(self, prune: Prune | None) -> Changes:
-        for job_id in self._idle & self._fresh.keys():
-            if job_id in self._jobs:  # it has not started: without that being written it might have, for all one knows
-                self._dirty[job_id] = self._jobs[job_id]
         changes = super().take(prune)
         self._has_new_ids = False
         touched = [row.id for rows in (changes.added, changes.changed, changes.defined) for row in rows]
-        for job_id in touched if self._fresh or self._begun else ():
-            self._fresh.pop(job_id, None)
-            self._begun.discard(job_id)
         for job_id in {*touched, *self._idle}:
             job = self._jobs.get(job_id)
             if job is not None and (self._is_closing or self._may_rest(job)):
@@ -188,7 +176,6 @@ class SharedTables(KeptTables):
         self._idle.clear()
         # What was dropped may be this node's still, for all that the store knows.
         released = (*self._leaving, *self._given_up.difference(self._jobs))
-        self._begun.difference_update(released)
         self._given_up.clear()
         messages, self._messages = self._messages, []
         self.dropped.clear()
@@ -256,16 +243,13 @@ class SharedTables(KeptTables):
     # --- coming and going -----------------------------------------------------------------------------------------
 
     def take_in(self, answer: Answer, *, is_fetched: bool) -> list[JobRecord]:
-        is_late, self.puts_off = self.puts_off, False
         self._leaving.clear()
         self._counted = [max(mine, theirs // PLACES) for mine, theirs in zip(self._counted, answer.ids, strict=True)]
         self.forget(answer.pruned)
         self._visitors, self.elsewhere = {}, answer.elsewhere
         jobs = [self._visit(row) for row in answer.jobs if row.id not in self._jobs]
-        if is_late:
-            self._late = answer
-        else:
-            jobs += self._hold_all(answer)
+        if not self.coming:
+            jobs += self._hold_all(answer.held)
         if is_fetched:
             self._next_due = answer.next_due
             if answer.held or answer.next_due is None or answer.next_due > self._asked_at:
@@ -280,20 +264,16 @@ class SharedTables(KeptTables):
         return jobs
 
     def take_in_late(self) -> list[JobRecord]:
-        """Now there is time for what was put off; gives the jobs."""
-        answer, self._late = self._late, None
-        return [] if answer is None else self._hold_all(answer)
+        """Now there is time for those that are coming; gives the jobs."""
+        rows, self.coming = self.coming, ()
+        return self._hold_all(rows)
 
     def coming_in(self, queue: str) -> int:
-        """How many jobs of a queue are held, and there was no time for them yet."""
-        return 0 if self._late is None else sum(row.queue == queue for row in self._late.held)
+        """How many jobs of a queue are coming."""
+        return sum(row.queue == queue for row in self.coming)
 
-    def _hold_all(self, answer: Answer) -> list[JobRecord]:
-        claims = answer.claims
-        jobs = [self._hold(row, claims.get(row.id, 0)) for row in answer.held if row.id not in self._jobs]
-        if self._is_closing:
-            self._idle.update(job.id for job in jobs)
-        return jobs
+    def _hold_all(self, rows: Iterable[JobRow]) -> list[JobRecord]:
+        return [self._hold(row) for row in rows if row.id not in self._jobs]
 
     def install(self, rows: Iterable[JobRow]) -> list[JobRecord]:
         """The records of rows that were looked at, and of which none is held."""
@@ -303,36 +283,12 @@ class SharedTables(KeptTables):
         job = self._visitors[row.id] = self._resting[row.id] = self._record(row)
         return job
 
-    def _hold(self, row: JobRow, claims: int) -> JobRecord:
+    def _hold(self, row: JobRow) -> JobRecord:
         job = self._record(row)
         self._visitors.pop(row.id, None)
         self._check_runs(job)
         self._adopt(job)
-        if claims:
-            self._look_at_claims(job, claims)
         return job
-
-    def _look_at_claims(self, job: JobRecord, claims: int) -> None:
-        """Of what was claimed the slot may start at once; if it had been claimed before, it may have started."""
-        is_doubtful = claims > 1 or job.id in self._begun
-        self._begun.discard(job.id)
-        stored = job.stored
-        assert stored is not None
-        is_idle = not job.live and not job.is_over and job.paused is None and job.ending is None
-        if job.next_due is None or not is_idle or stored.broken is not None:
-            return  # no slot of it has started: that would be written
-        if is_doubtful:
-            stored.is_doubtful = True
-        else:
-            self._fresh[job.id] = job.next_due
-
-    def may_start(self, run: RunRecord) -> bool:
-        """Whether a run may start before that is written; to be asked once."""
-        job_id = run.job.id
-        if job_id not in self._fresh or run.attempt != 1 or run.kind is not SLOT or self._fresh.pop(job_id) != run.due:
-            return False
-        self._begun.add(job_id)
-        return True
 
     def _record(self, row: JobRow) -> JobRecord:
         """What a row says, in the record that there is of its job, if there is one."""
@@ -420,7 +376,6 @@ class SharedTables(KeptTables):
             job = self._jobs.get(job_id)
             self._dirty.pop(job_id, None)
             self._idle.discard(job_id)
-            self._fresh.pop(job_id, None)
             if job is None:
                 continue
             at_work += [run for run in job.live if run.status in ACTIVE]

@@ -31,7 +31,6 @@ class Nodes:
         self.beats: dict[str, float] = {}
         self.places: dict[str, int] = {}
         self.holders: dict[int, str] = {}
-        self.claims: dict[int, int] = {}  # of jobs that were claimed and not written since: 1, or 2 if again
         self.messages: dict[int, Message] = {}
         self.groups: set[tuple[str, str]] = set()  # the name of each, and the node that is to leave it
         self.listeners: dict[str, Callable[[int | None], object]] = {}
@@ -105,24 +104,8 @@ class Nodes:
         written = (rows - added) | {job_id for job_id in changes.removed if job_id in jobs}
         return {job_id for job_id in written if not self.holds(node, job_id)}
 
-    def hold(self, node: str, jobs: Iterable[JobRow]) -> None:
-        """As this node, hold what is nobody's; what was claimed and not written is as claimed again."""
-        for job in jobs:
-            if job.id not in self.holders:
-                self.holders[job.id] = node
-                if job.id in self.claims:
-                    self.claims[job.id] = 2
-
-    def claim(self, node: str, jobs: Iterable[JobRow]) -> None:
-        """As this node, claim what is nobody's."""
-        for job in jobs:
-            self.holders[job.id] = node
-            self.claims[job.id] = min(self.claims.get(job.id, 0) + 1, 2)
-
     def write(self, node: str, changes: Changes) -> None:
         """Who holds what, whose groups are whose, and what was said, after these changes were written."""
-        for job_id in [*changes.removed, *[row.id for rows in (changes.added, changes.changed) for row in rows]]:
-            self.claims.pop(job_id, None)
         for job_id in [*changes.removed, *changes.released]:
             if self.holds(node, job_id):
                 del self.holders[job_id]

@@ -141,16 +141,14 @@ class ModelStore:
         known = [one for one, holder in nodes.holders.items() if holder == node] if is_known or was_dead else []
         asked = data.jobs.keys() & {*known, *wants.holds}
         held = [data.jobs[one] for one in asked if nodes.holders.get(one, node) == node]
-        nodes.hold(node, held)
+        nodes.holders.update((row.id, node) for row in held)
         if wants.claim is not None:
-            claimed = model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
-            nodes.claim(node, claimed)
-            held += claimed
+            held += model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
+            nodes.holders.update((row.id, node) for row in held)
         inbox = nodes.inbox(node)
         self._read = list(inbox)
         return _read(data, wants, pruned)._replace(
             held=held,
-            claims={row.id: nodes.claims[row.id] for row in held if row.id in nodes.claims},
             elsewhere=nodes.elsewhere(node, [*wants.holds, *wants.holders]),
             lost=sorted(self._last.lost),
             clashing=sorted(self._last.clashing),

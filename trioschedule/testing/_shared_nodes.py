@@ -278,28 +278,6 @@ class NodesSuite(NodeHooks, CommonSuite):
                     nursery.start_soon(claim, other)
         assert sorted(held) == [job._replace(wake_at=NOW) for job in jobs]
 
-    async def test_who_takes_what_was_claimed_and_not_written_is_told(self) -> None:
-        async with self._nodes(4) as (store, second, third, last):
-            await store.exchange(freely(*[job_row(number, wake_at=1) for number in range(1, 7)]), Wants())
-            answer = await store.exchange(Changes(), claiming())
-            assert dict(answer.claims) == dict.fromkeys(range(1, 7), 1)
-            told = await store.exchange(Changes(), holding(1))
-            assert dict(told.claims) == {1: 1}
-            # The others are written, one is removed, and one goes unseen.
-            written = [job_state(2, wake_at=1), job_state(3, wake_at=1)]
-            await store.exchange(Changes(changed=written, removed=[4], released=[2, 5]), Wants())
-            await self.bury(store)
-            await self.look_around(second)
-            answer = await second.exchange(Changes(), holding(1, 2)._replace(now=NOW))
-            assert (ids_of(answer.held), dict(answer.claims)) == ([1, 2], {1: 2})
-            answer = await third.exchange(Changes(), claiming())
-            assert (ids_of(answer.held), dict(answer.claims)) == ([3, 5, 6], {3: 1, 5: 2, 6: 2})
-            await second.close()
-            await self.bury(third)
-            await self.look_around(last)
-            answer = await last.exchange(Changes(), claiming())
-            assert dict(answer.claims) == {1: 2, 2: 1, 3: 2, 5: 2, 6: 2}
-
     async def test_a_node_that_was_taken_for_dead_is_told_and_writes_nothing(self) -> None:
         async with self._enter(2) as ((store, _), (other, b)):
             await store.exchange(Changes(added=[job_row(1, wake_at=1), job_row(2)], runs=[run_row(7, 1)]), Wants())
@@ -380,9 +358,7 @@ class NodesSuite(NodeHooks, CommonSuite):
             changes = Changes(added=[job_row(3)])
             await self.exchange_and_lose_the_answer(store, changes, claiming()._replace(holds=[2]))
             assert list((await other.exchange(Changes(), claiming())).held) == []
-            answer = await store.exchange(changes, Wants(now=NOW))
-            assert {1, 2} <= set(ids_of(answer.held))
-            assert dict(answer.claims) == {1: 1}
+            assert {1, 2} <= set(ids_of((await store.exchange(changes, Wants(now=NOW))).held))
 
     async def test_what_was_clashing_is_told_with_the_next_answer(self) -> None:
         async with self._nodes(2) as (store, other):

@@ -16,6 +16,6 @@ ON CONFLICT (id) DO UPDATE SET
     queue = excluded.queue, priority = excluded.priority, "group" = excluded."group", declared = excluded.declared,
     created_at = excluded.created_at, name = excluded.name, unique_key = excluded.unique_key,
     key_until = excluded.key_until, status = excluded.status, wake_at = excluded.wake_at,
-    finished_at = excluded.finished_at, state = excluded.state, runs = excluded.runs, owner = excluded.owner, claims = 0
+    finished_at = excluded.finished_at, state = excluded.state, runs = excluded.runs, owner = excluded.owner
 WHERE job.owner = %(place)s
 RETURNING id

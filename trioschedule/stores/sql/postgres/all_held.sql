@@ -1,2 +1,2 @@
 -- All jobs that this node holds.
-SELECT {job}, job.claims FROM {schema}.job WHERE owner = %(place)s
+SELECT {job} FROM {schema}.job WHERE owner = %(place)s

@@ -29,6 +29,4 @@ found (id) AS MATERIALIZED (
     ) AS due
     ORDER BY due.priority, due.wake_at, due.id LIMIT %(limit)s::bigint
 )
-UPDATE {schema}.job SET owner = %(place)s, claims = least(claims + 1, 2)
-WHERE id = ANY (ARRAY(SELECT id FROM found))
-RETURNING {job}, job.claims
+UPDATE {schema}.job SET owner = %(place)s WHERE id = ANY (ARRAY(SELECT id FROM found)) RETURNING {job}

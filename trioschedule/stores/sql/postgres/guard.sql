@@ -1,6 +1,6 @@
 -- This node is at work: it is heard of, and its exchange has a number by which it can be told whether it was carried out.
--- If it is not who it was, the division fails, and nothing that follows is done. What only reads need not be on the
--- disk.
+-- If it is not who it was, the division fails, and nothing that follows is done. What only reads and claims need not be
+-- on the disk: what follows from it is, or never happened.
 WITH mine AS (
     UPDATE {schema}.node SET
         beat_at = clock_timestamp(), stamp = %(stamp)s, skipped = '{}',

@@ -34,8 +34,7 @@ CREATE TABLE {schema}.message (
 
 CREATE INDEX message_recipient ON {schema}.message (recipient, id);
 
--- A job's row is written again and again: place is left for that beside it, and its dead copies are cleared early. Whoever
--- claims a job may start it before anything else is written: so it has a 1 until that is, and a 2 if it is claimed again.
+-- A job's row is written again and again: place is left for that beside it, and its dead copies are cleared early.
 CREATE TABLE {schema}.job (
     id bigint PRIMARY KEY,
     created_at bigint NOT NULL,
@@ -43,7 +42,6 @@ CREATE TABLE {schema}.job (
     finished_at bigint,
     key_until bigint,
     priority smallint NOT NULL CHECK (priority BETWEEN 0 AND 9),
-    claims smallint NOT NULL DEFAULT 0,
     owner integer,
     declared boolean NOT NULL,
     queue text COLLATE "C" NOT NULL,
