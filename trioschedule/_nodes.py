@@ -258,20 +258,26 @@ class SharedJournal(Journal):
 
     def _put_off(self, answer: Answer, effects: list[tuple[Effect, Any]]) -> list[tuple[Effect, Any]]:
         """Leave what starts, and many jobs that came, until the next exchange is sent; gives what is done at once."""
-        if len(answer.held) < _MANY or self._waiting or not self._is_unwritten():
+        # Now: what the next exchange gives back is not here any more then, and its row tells of it as it was before.
+        new = [row for row in answer.held if not self.tables.holds(row.id)]
+        if len(new) < _MANY or self._waiting or not self._is_unwritten():
             return effects
         self._late = answer, [one for one in effects if one[0] is Effect.START]
-        self.tables.coming = answer.held
+        self.tables.coming = new
         trio.lowlevel.current_trio_token().run_sync_soon(self._catch_up)
         return [one for one in effects if one[0] is not Effect.START]
 
     def _catch_up(self) -> None:
         """Do what was put off. Nothing that comes later goes before it."""
-        if self._late is not None:
-            (answer, starts), self._late = self._late, None
+        if self._late is None:
+            return
+        (answer, starts), self._late = self._late, None
+        try:
             self._steps.perform(starts)
             self._take_over(self.tables.take_in_late(), answer)
             self._steps.post()
+        except Exception as exc:  # noqa: BLE001 - as what goes wrong when it is not put off: it ends the block
+            self._break(exc)
 
     def _take_in(
         self,
@@ -390,6 +396,7 @@ class SharedJournal(Journal):
             if trio.current_time() < end:
                 await trio.sleep_until(end)
                 continue
+            self._catch_up()
             if held := self.tables.held:
                 logger.error(
                     "the lease of this node could not be renewed for %g s: its %d jobs are stopped, for others will "

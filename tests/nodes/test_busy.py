@@ -7,8 +7,9 @@ import trio
 
 from trioschedule import After, JobSpec, JobStatus, StoreError
 from trioschedule._nodes import SharedJournal
+from trioschedule.stores._shared import SharedTables
 
-from .test_nodes import LEASE, cluster  # noqa: F401 - a fixture
+from .test_nodes import LEASE, Node, cluster  # noqa: F401 - a fixture
 
 JOBS = 1_000
 
@@ -135,6 +136,46 @@ async def test_a_store_that_fails_in_between_loses_nothing(autojump_clock, clust
     await trio.sleep(60)
     assert sorted(number for _, number, _ in cluster.log) == list(range(JOBS))
     assert late
+
+
+async def test_answers_that_are_lost_make_nothing_run_twice(autojump_clock, cluster, late, monkeypatch):  # noqa: F811
+    """The next one has all that is held, also what has ended, and is given back, by the time there is time for it."""
+    await backlog(cluster, 2 * JOBS)
+    node = await cluster.open("a")
+    slow(node, monkeypatch)
+    exchange, asked, lost = node.store.exchange, 0, []
+
+    async def now_and_then(changes, wants, /):
+        nonlocal asked
+        asked += 1
+        answer = await exchange(changes, wants)
+        lost.extend(answer.lost)
+        if asked % 3 == 0:
+            raise StoreError("the answer is lost", temporary=True)
+        return answer
+
+    monkeypatch.setattr(node.store, "exchange", now_and_then)
+    await trio.sleep(60)
+    assert sorted(number for _, number, _ in cluster.log) == list(range(2 * JOBS))
+    assert set(statuses(cluster)) == {"succeeded"}
+    assert lost == []
+    assert late
+
+
+async def test_a_fault_in_what_was_put_off_ends_the_block(autojump_clock, cluster, late, monkeypatch):  # noqa: F811
+    await backlog(cluster)
+
+    def fail(tables):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(SharedTables, "take_in_late", fail)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with trio.open_nursery() as nursery:
+            node = Node(cluster, "a")
+            await nursery.start(node.live)
+            slow(node, monkeypatch)
+            await trio.sleep(60)
+    assert caught.group_contains(RuntimeError, match="boom")
 
 
 async def test_a_node_that_loses_its_lease_then_lets_go_of_what_it_put_off(

@@ -135,7 +135,7 @@ class Database:
 
     async def _fly_once(self, changes: Changes, wants: Wants) -> Answer:
         if self._skipped is None:
-            return await self._fly(changes, wants, is_lasting=changes != Changes())
+            return await self._fly(changes, wants, is_lasting=any(changes))
         answer = await self._fly(Changes(), wants, is_lasting=False)
         return answer._replace(clashing=sorted(rows.ids_of(self._skipped)))
 
