@@ -414,6 +414,27 @@ async def test_the_jobs_of_a_group_end_with_its_node_wherever_they_are(cluster, 
     assert cluster.who("clean") == ["a"]
 
 
+async def test_a_group_that_is_open_again_when_its_node_is_found_dead_goes_on(cluster, autojump_clock):
+    """Whoever finds it: the block of the process that was restarted ends the jobs of both."""
+    dead = await cluster.open("dead")
+    others = [await cluster.open(name) for name in "bcd"]
+    async with dead.scheduler.open_group("g") as group:
+        old = await group.schedule(After(hours=1), dead.work, "old")
+        dead.cut_off()
+        restarted = await cluster.open("restarted")
+        async with restarted.scheduler.open_group("g") as again:
+            new = await again.schedule(After(seconds=100), restarted.work, "new")
+            later = await again.schedule(After(hours=1), restarted.work, "later")
+            await trio.sleep(200)
+            assert (await new.refresh()).status is JobStatus.SUCCEEDED
+            assert (await later.refresh()).status is JobStatus.SCHEDULED
+        for job in (old, later):
+            found = await others[0].scheduler.get(job.id)
+            assert (found.status, found.reason) == (JobStatus.CANCELLED, "cancelled")
+        del dead.store.exchange
+    assert cluster.data.nodes.groups == set()
+
+
 async def test_who_finds_a_group_dead_tries_none_of_its_runs_again(cluster, autojump_clock):
     dead = await cluster.open("dead")
     async with dead.scheduler.open_group("g") as group:

@@ -207,7 +207,8 @@ class Answer(NamedTuple):
     # This node was taken for dead: it holds nothing any more but what is in `held`, where what it has added is, too.
     fenced: bool = False
     queues: Sequence[QueueRow] = ()  # all, if they are wanted
-    groups: Sequence[str] = ()  # that this node has opened, and of nodes that have died: those it is to leave for them
+    # That this node has opened; and those that nodes have died with and no living one has open, which it is to leave.
+    groups: Sequence[str] = ()
     clock: int | None = None  # the time that counts for all nodes, if the store has one
 
 

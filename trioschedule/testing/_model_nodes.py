@@ -76,7 +76,10 @@ class Nodes:
         """As this node, bury those that were not heard of for a lease; gives the jobs that they held."""
         dead = {one for one, heard in self.beats.items() if one != node and heard + lease < now}
         orphans = [job_id for one in dead for job_id in self.leave(one)]
-        self.groups = {(name, owner if owner in self.beats else node) for name, owner in self.groups}
+        open_still = {name: owner for name, owner in self.groups if owner in self.beats}
+        self.groups = {
+            (name, owner if owner in self.beats else open_still.get(name, node)) for name, owner in self.groups
+        }
         return orphans
 
     def leave(self, node: str) -> list[int]:

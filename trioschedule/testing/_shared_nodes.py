@@ -249,6 +249,17 @@ class NodesSuite(NodeHooks, CommonSuite):
             assert list((await self._look_of(other, Changes(groups_left=["g"]))).groups) == ["h"]
             assert list((await self._look_of(store)).groups) == []
 
+    async def test_a_group_that_a_living_node_has_open_is_left_by_that_for_the_dead(self) -> None:
+        async with self._nodes(4) as (store, other, third, last):
+            await store.exchange(Changes(groups_opened=["g", "h"]), Wants())
+            await other.exchange(Changes(groups_opened=["g"]), Wants())
+            await self.bury(store)
+            assert sorted((await self._look_of(third)).groups) == ["h"]
+            assert sorted((await self._look_of(other)).groups) == ["g"]
+            await self.bury(other)
+            await self.bury(third)
+            assert sorted((await self._look_of(last)).groups) == ["g", "h"]
+
     async def test_groups_that_a_node_has_not_left_when_it_is_closed_are_left_by_another_one(self) -> None:
         async with self._nodes(2) as (store, other):
             await store.exchange(Changes(groups_opened=["g"]), Wants())

@@ -1,7 +1,7 @@
 -- Nodes that were not heard of for their lease, and a twelfth of it, which is how late they may be written down, are
 -- dead. A time in which the server was down does not count. What they held is anybody's, what was said to them goes
--- nowhere, and the blocks of groups that they, or those that were closed, have not left are left by this node for them.
--- One that works just now is locked, and not dead. Who has no place yet, which is said as -1, leaves no group: who comes next
+-- nowhere, and the blocks of groups that they, or those that were closed, have not left are left by this node for them; or
+-- by a node that lives and has such a group open, when it leaves its own. One that works just now is locked, and not dead. Who has no place yet, which is said as -1, leaves no group: who comes next
 -- does, or itself, when it has one.
 WITH dead AS (
     UPDATE {schema}.node SET fence = fence + 1, free_at = clock_timestamp() + interval '10 minutes'
@@ -27,6 +27,10 @@ entered AS (
 ),
 taken AS (
     INSERT INTO {schema}.open_group (name, owner) SELECT DISTINCT name, %(place)s FROM entered
+    WHERE NOT EXISTS (
+        SELECT FROM {schema}.open_group AS other JOIN {schema}.node ON node.place = other.owner
+        WHERE other.name = entered.name AND node.free_at IS NULL AND node.place NOT IN (SELECT place FROM dead)
+    )
     ON CONFLICT (name, owner) DO NOTHING
 )
 SELECT name, (SELECT min(wake_at) FROM freed) FROM dead
