@@ -364,6 +364,22 @@ async def test_declared_jobs_are_there_once_and_follow_the_code(cluster, autojum
     assert await new.scheduler.jobs().count() == 1
 
 
+async def test_what_a_node_adds_itself_has_a_place_only_if_there_is_one(cluster, autojump_clock):
+    """Of a limit of all nodes together; also what is in hand for a command."""
+    limits = {"queues": {"default": Limit(node=2, total=2)}}
+    a, b = await cluster.open("a", **limits), await cluster.open("b", **limits)
+    for node in (a, b):
+        for _ in range(2):
+            await node.scheduler.schedule(After(seconds=0), node.work, "added", 10)
+    later = await b.scheduler.schedule(After(hours=1), b.work, "for a command", 10)
+    await later.run_now()
+    await trio.sleep(100)
+    starts = [when for _, what, when in cluster.log if what in {"added", "for a command"}]
+    assert len(starts) == 5
+    for when in starts:
+        assert sum(when <= other < when + 10 for other in starts) <= 2
+
+
 async def test_a_group_ends_with_its_block_wherever_its_jobs_are(cluster, autojump_clock):
     await cluster.open("a")
     client = await cluster.open("client", queues={})

@@ -195,6 +195,7 @@ class Answer(NamedTuple):
     pruned: Sequence[int] = ()  # ids of jobs that are forgotten
     # Of a store that is shared:
     held: Sequence[JobRow] = ()  # of `claim` and `holds`: this node holds them now
+    claimed: Sequence[int] = ()  # ids of those of `claim`; they count for its totals
     elsewhere: Mapping[int, str] = {}  # of `holds` and `holders`: the other nodes that hold them
     lost: Sequence[int] = ()  # ids of jobs in `changes` that this node does not hold: of them nothing was written
     # Likewise, but others than those, for a live job has that name, or another one that key. Only what a row has not

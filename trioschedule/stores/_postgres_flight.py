@@ -99,7 +99,7 @@ class Flight:
         if "claim" in found:
             *_, claimed, following = found["claim"]
             held += map(JobRow._make, claimed)
-            answer = answer._replace(next_due=following[0][0])
+            answer = answer._replace(next_due=following[0][0], claimed=[row[0] for row in claimed])
         if "others" in found:
             self.others = found["others"][0][0][0]
             groups = [name for (name,) in found["left_groups"][0]]

@@ -67,6 +67,10 @@ class SharedTables(KeptTables):
         self._known_runs: WeakValueDictionary[int, RunRecord] = WeakValueDictionary()
         # Rows of jobs that are held, and that there was no time for yet.
         self.coming: Sequence[JobRow] = ()
+        # Of what is held that which the last answer has from a claim; and, in queues of which all nodes together have a
+        # limit, all that is: what was added here, or taken for a command, has no place there.
+        self._claimed: frozenset[int] = frozenset()
+        self._entitled: set[int] = set()
         # Held, and with nothing to do; given back in the exchange that is under way.
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
@@ -183,6 +187,7 @@ class SharedTables(KeptTables):
 
     def _let_go(self, job: JobRecord) -> None:
         self._leaving[job.id] = job
+        self._entitled.discard(job.id)
         times = [run.ready_at if run.status is RETRYING else run.due for run in job.live]
         if job.wake_at is not None:
             times.append(job.wake_at)
@@ -216,7 +221,18 @@ class SharedTables(KeptTables):
         limit = self.limit_of(job.options.queue)
         is_full = limit is not None and limit <= self._in_queue[job.options.queue]
         paused = job.paused is not None
-        return is_full or all(run.status is RETRYING or (paused and run.kind is not MANUAL) for run in job.live)
+        return is_full or all(
+            run.status is RETRYING or (paused and run.kind is not MANUAL) or not self._is_entitled(run)
+            for run in job.live
+        )
+
+    def _is_entitled(self, run: RunRecord) -> bool:
+        """Whether a run may have a place here; without, it is for whoever claims it."""
+        return run.options.queue not in self.totals or run.job.id in self._entitled
+
+    def _await_place(self, run: RunRecord) -> None:
+        if self._is_entitled(run):
+            super()._await_place(run)
 
     def _is_behind(self, job: JobRecord) -> bool:
         """Whether a job waits here for the cleanup of what it has replaced."""
@@ -247,6 +263,7 @@ class SharedTables(KeptTables):
         self._counted = [max(mine, theirs // PLACES) for mine, theirs in zip(self._counted, answer.ids, strict=True)]
         self.forget(answer.pruned)
         self._visitors, self.elsewhere = {}, answer.elsewhere
+        self._claimed = frozenset(answer.claimed if self.totals else ())
         jobs = [self._visit(row) for row in answer.jobs if row.id not in self._jobs]
         if not self.coming:
             jobs += self._hold_all(answer.held)
@@ -285,6 +302,8 @@ class SharedTables(KeptTables):
 
     def _hold(self, row: JobRow) -> JobRecord:
         job = self._record(row)
+        if row.id in self._claimed:
+            self._entitled.add(row.id)
         self._visitors.pop(row.id, None)
         self._check_runs(job)
         self._adopt(job)
@@ -376,6 +395,7 @@ class SharedTables(KeptTables):
             job = self._jobs.get(job_id)
             self._dirty.pop(job_id, None)
             self._idle.discard(job_id)
+            self._entitled.discard(job_id)
             if job is None:
                 continue
             at_work += [run for run in job.live if run.status in ACTIVE]

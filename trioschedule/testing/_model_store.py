@@ -142,13 +142,14 @@ class ModelStore:
         asked = data.jobs.keys() & {*known, *wants.holds}
         held = [data.jobs[one] for one in asked if nodes.holders.get(one, node) == node]
         nodes.holders.update((row.id, node) for row in held)
-        if wants.claim is not None:
-            held += model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
-            nodes.holders.update((row.id, node) for row in held)
+        claimed = [] if wants.claim is None else model_nodes.claimed(data.jobs, nodes.holders, wants.claim, now)
+        nodes.holders.update((row.id, node) for row in claimed)
+        held += claimed
         inbox = nodes.inbox(node)
         self._read = list(inbox)
         return _read(data, wants, pruned)._replace(
             held=held,
+            claimed=[row.id for row in claimed],
             elsewhere=nodes.elsewhere(node, [*wants.holds, *wants.holders]),
             lost=sorted(self._last.lost),
             clashing=sorted(self._last.clashing),

@@ -230,7 +230,7 @@ class SharedStoreMachine(NodeHooks, RuleBasedStateMachine):
         ]
         plain["elsewhere"] = {one: names.index(node) for one, node in answer.elsewhere.items()}
         plain["history"] = {job_id: list(runs) for job_id, runs in answer.history.items()}
-        for field in ("held", "lost", "clashing", "groups", "queues"):
+        for field in ("held", "claimed", "lost", "clashing", "groups", "queues"):
             plain[field] = sorted(getattr(answer, field))
         return plain
 
