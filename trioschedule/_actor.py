@@ -423,7 +423,7 @@ class Actor(Waits):
 
     def _start(self, run: RunRecord) -> None:
         job = run.job
-        attempt = self.attempts[run.id] = Attempt(run, run.attempt, self)
+        attempt = self.attempts[run.id] = Attempt(run, run.attempt, self, self.attempts.get(run.id))
         if run.status is not RUNNING:  # cancelled while its start was being made durable
             attempt.is_cancelled = True
         if self._next_waiters:

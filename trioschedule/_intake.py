@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import final
 
 from . import events
@@ -12,7 +12,7 @@ from ._errors import DuplicateJobError, SchedulerClosedError
 from ._identity import definition_differences, unique_key
 from ._ledger import Ledger
 from ._plan import first_slot, wake_time
-from ._records import JobRecord, Stored
+from ._records import ACTIVE, JobRecord, Stored
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
 from .stores._kept import Storing
@@ -56,7 +56,7 @@ def accept_jobs(
                     records.append(rivals[0])
                     continue
                 # What is being cancelled is as good as gone: the new one comes after its cleanup.
-                record.follows = tuple(rivals)
+                record.follows = (*rivals, *_awaited(rivals))
             if record.name is not None:
                 batch["name", record.name] = record
             if key is not None:
@@ -74,6 +74,11 @@ def accept_jobs(
         for record in fresh:
             ledger.emit(events.JobScheduled(at_us=now, job_id=record.id, job_name=record.label))
     return records, replaced
+
+
+def _awaited(jobs: Iterable[JobRecord]) -> list[JobRecord]:
+    """Those that clean up, and that these jobs were to wait for: whoever replaces one of these has to, too."""
+    return [one for job in jobs for one in job.follows if any(run.status in ACTIVE for run in one.live)]
 
 
 def _check_held(ledger: Ledger, fresh: Sequence[JobRecord], replaced: Sequence[JobRecord]) -> None:

@@ -31,6 +31,7 @@ from ._mail import Load, Steps, StoredRequest
 from ._needs import Declared, Hold, Steered
 from ._records import ACTIVE, JobRecord, RunRecord
 from ._recovery import restore_queues, take_over
+from ._runner import Attempt
 from ._spec import Retention
 from .stores import Answer, Claim, Due, Message, Opened, Prune, Query, SharedStore, Store, Wants
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
@@ -93,6 +94,8 @@ class SharedJournal(Journal):
         self.dead_groups: set[str] = set()
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
+        # Of what was lost the attempts that have not ended here.
+        self._lingering: list[Attempt] = []
         # What the last exchange has brought, and lets start, and what there was no time for yet.
         self._late: tuple[Answer, list[tuple[Effect, Any]]] | None = None
 
@@ -106,7 +109,18 @@ class SharedJournal(Journal):
         if self._ledger.closed and not self._is_leaving:
             self._is_leaving = True
             self.tables.loosen()  # nothing starts here any more; what is at work may take long to end
+        if any(attempt.is_over for attempt in self._lingering):
+            trio.lowlevel.current_trio_token().run_sync_soon(self._stop_lingering)
         return super().stepped(wake, now)
+
+    def _stop_lingering(self) -> None:
+        """Attempts of what was lost have cleaned up: what is here again is as after a death, the rest may go."""
+        over = {attempt.run.job.id for attempt in self._lingering if attempt.is_over}
+        self._lingering = [attempt for attempt in self._lingering if not attempt.is_over]
+        self.tables.lingering = {attempt.run.job.id for attempt in self._lingering}
+        jobs = [job for job_id in over if (job := self.tables.job(job_id)) is not None and self.tables.holds(job_id)]
+        self._take_over(jobs, Answer())
+        self._steps.post()
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
@@ -299,6 +313,9 @@ class SharedJournal(Journal):
             attempt = self._steps.attempts.get(run.id)
             if attempt is not None:
                 attempt.cancel()
+                attempt.is_lost = True
+                self._lingering.append(attempt)
+        self.tables.lingering = {attempt.run.job.id for attempt in self._lingering}
         self._held = [one for one in self._held if _job_of(one[1]) not in job_ids]
         self._undo(job_ids, 1 + (self._committed if self._under_way is None else self._under_way))
 
@@ -325,6 +342,7 @@ class SharedJournal(Journal):
 
     def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
         """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
+        held = [job for job in held if job.id not in self.tables.lingering]
         dead = self.dead_groups.difference(self._ledger.groups)
         unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or job.options.group in dead]
         broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]

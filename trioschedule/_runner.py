@@ -54,16 +54,39 @@ class Owner(Protocol):
 @final
 @attrs.define(eq=False, weakref_slot=False)
 class Attempt:
-    """A call of a job function that is going on: what the actor needs to end it."""
+    """A call of a job function that is going on: what the actor needs to end it.
+
+    `before` is another one of its run, which may still clean up here. `is_lost`: its job is not this node's any more,
+    so what comes of it is nobody's.
+    """
 
     run: RunRecord
     number: int
     owner: Owner
+    before: Attempt | None = None
     scope: trio.CancelScope | None = None
     is_cancelled: bool = False
     ending: Ending = Ending.NOT_CALLED
     value: Any = None
     error: BaseException | None = None
+    is_lost: bool = False
+    is_over: bool = False
+    _waiter: trio.Event | None = None
+
+    def end(self) -> None:
+        """Tell the owner, and who waits."""
+        self.is_over = True
+        if self.is_lost:
+            self.number = 0  # which no attempt has: so nothing is learned from it
+        self.owner.report(self)
+        if self._waiter is not None:
+            self._waiter.set()
+
+    async def wait_over(self) -> None:
+        """Wait until it has cleaned up; one waits."""
+        if not self.is_over:
+            self._waiter = trio.Event()
+            await self._waiter.wait()
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -172,6 +195,9 @@ async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:
         BaseException: what is not the job's own: a foreign cancellation, KeyboardInterrupt, SystemExit.
     """
     try:
+        if attempt.before is not None:
+            await attempt.before.wait_over()
+            attempt.before = None
         # Cancelled between its acceptance and this first step, or the whole block is: never call it then.
         if attempt.is_cancelled:
             return
@@ -213,7 +239,7 @@ async def perform(attempt: Attempt, middleware: Sequence[Middleware]) -> None:
         foreign = sys.exception()
         if foreign is not None and attempt.error is None and not _is_cancelled(foreign):
             attempt.ending, attempt.error = Ending.RAISED, foreign
-        attempt.owner.report(attempt)
+        attempt.end()
 
 
 def _is_cancelled(exc: BaseException) -> bool:

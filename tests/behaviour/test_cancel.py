@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import pytest
 import trio
@@ -601,6 +602,17 @@ async def test_the_replacement_starts_only_when_the_replaced_job_has_cleaned_up(
     await scheduler.schedule(After(seconds=0), probe.careful, 100, 5, name="it")
     await trio.sleep(1)
     new = await scheduler.schedule(After(seconds=0), probe.work, name="it", if_exists="replace")
+    await new.wait()
+    assert probe.starts == [0, 6]
+
+
+async def test_what_replaces_a_replacement_waits_for_the_first_job_too(autojump_clock, scheduler, probe, nursery):
+    await scheduler.schedule(After(seconds=0), probe.careful, 100, 5, name="it")
+    await trio.sleep(1)
+    replace = partial(scheduler.schedule, After(seconds=0), probe.work, name="it", if_exists="replace")
+    nursery.start_soon(replace)
+    await trio.sleep(1)
+    new = await replace()
     await new.wait()
     assert probe.starts == [0, 6]
 

@@ -74,6 +74,8 @@ class SharedTables(KeptTables):
         # Held, and with nothing to do; given back in the exchange that is under way.
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
+        # Of those the jobs of which an attempt still cleans up here: until it has they are nobody else's.
+        self.lingering: set[int] = set()
         self._messages: list[Message] = []
         # What was dropped while an exchange is under way.
         self.dropped: set[int] = set()
@@ -167,7 +169,9 @@ class SharedTables(KeptTables):
 
     @property
     def is_dirty(self) -> bool:
-        return super().is_dirty or self._has_new_ids or bool(self._idle or self._given_up or self._messages)
+        if super().is_dirty or self._has_new_ids or self._idle or self._messages:
+            return True
+        return not self._given_up <= self.lingering
 
     def take(self, prune: Prune | None) -> Changes:
         changes = super().take(prune)
@@ -179,8 +183,8 @@ class SharedTables(KeptTables):
                 self._let_go(job)
         self._idle.clear()
         # What was dropped may be this node's still, for all that the store knows.
-        released = (*self._leaving, *self._given_up.difference(self._jobs))
-        self._given_up.clear()
+        released = (*self._leaving, *self._given_up.difference(self._jobs, self.lingering))
+        self._given_up &= self.lingering
         messages, self._messages = self._messages, []
         self.dropped.clear()
         return changes._replace(released=released, messages=messages)
