@@ -1,7 +1,8 @@
 """What the journal does besides when many nodes share a store: leases, jobs that are lost, waiting for other nodes.
 
 1. Each exchange renews the lease of this node, and there is one at least `BEATS` times in it.
-2. A node that could not renew its lease stops what it works on before the lease ends: others will take it over.
+2. A node that could not renew its lease stops what it works on before the lease ends: others will take it over. If it
+   is back before they do, a job stays its own until what was stopped of that has cleaned up.
 3. What another node has taken meanwhile, a job or a name, is forgotten here, and the request is made anew on what is
    in the store then. Nobody was told of it, for nothing is told before it is durable.
 4. Who waits for a job that another node holds looks at it again and again.

@@ -7,6 +7,7 @@ to change. Everything else is in the store, and belongs to whoever claims it fir
 2. What has nothing to do just now is given back in the exchange that writes it: its next slot is anybody's.
 3. What is only looked at is a visitor: its record is read, never changed, and gone after the step.
 4. One job is one record: it is brought up to date where it stands, so that a handle shows what is known last.
+5. In a queue of which all nodes together have a limit only that starts which was claimed: claims are counted.
 """
 
 from __future__ import annotations
