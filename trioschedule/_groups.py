@@ -257,9 +257,13 @@ class Group(Schedules, metaclass=NoPublicConstructor):
             return [run for job in jobs for run in job.live if run is not origin]
 
         def leave(now: int) -> list[RunRecord]:
+            if actor.courier is None:
+                left(now)
+            return cancel(now)
+
+        def left(now: int) -> None:
             if self.name not in actor.ledger.groups:
                 tables.leave_group(self.name)
-            return cancel(now)
 
         # At once what is at work, then, with what has to be fetched, all: that is done too if the store is down for
         # longer than anybody waits, for as long as it comes back; and if it does not, when it is opened again.
@@ -269,6 +273,7 @@ class Group(Schedules, metaclass=NoPublicConstructor):
                 await actor.all_over(await actor.ask(leave, about=Selection(group=self.name), stays=True))
                 if actor.courier is not None:
                     await actor.courier.leave_group(self.name)
+                    await actor.ask(left)  # not before: if this node dies in between, another one ends the rest
         except StoreError as exc:
             return [exc]
         except SchedulerClosedError:  # the rest is done when the store is opened again

@@ -95,8 +95,10 @@ class SharedJournal(Journal):
         self.dead_groups: set[str] = set()
         # Whether something was lost since the exchange began: what is known of that is not true.
         self._has_lost = False
-        # Of what was lost the attempts that have not ended here.
+        # Of what was lost the attempts that have not ended here; and the runs that were at work in jobs which came back
+        # meanwhile.
         self._lingering: list[Attempt] = []
+        self._orphans: set[int] = set()
         # What the last exchange has brought, and lets start, and what there was no time for yet.
         self._late: tuple[Answer, list[tuple[Effect, Any]]] | None = None
 
@@ -111,17 +113,45 @@ class SharedJournal(Journal):
             self._is_leaving = True
             self.tables.loosen()  # nothing starts here any more; what is at work may take long to end
         if any(attempt.is_over for attempt in self._lingering):
-            trio.lowlevel.current_trio_token().run_sync_soon(self._stop_lingering)
+            self._soon(self._stop_lingering)
         return super().stepped(wake, now)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        """Make a call in the next turn; a fault in it ends the block, and no more."""
+
+        def guarded() -> None:
+            try:
+                call()
+            except Exception as exc:  # noqa: BLE001 - of a callback it would end the program
+                self._break(exc)
+
+        trio.lowlevel.current_trio_token().run_sync_soon(guarded)
+
+    # --- what has been lost, and cleans up --------------------------------------------------------------------------
+
+    def _linger(self, attempts: list[Attempt]) -> None:
+        self._lingering = attempts
+        self.tables.lingering = {attempt.run.job.id for attempt in attempts}
 
     def _stop_lingering(self) -> None:
         """Attempts of what was lost have cleaned up: what is here again is as after a death, the rest may go."""
         over = {attempt.run.job.id for attempt in self._lingering if attempt.is_over}
-        self._lingering = [attempt for attempt in self._lingering if not attempt.is_over]
-        self.tables.lingering = {attempt.run.job.id for attempt in self._lingering}
-        jobs = [job for job_id in over if (job := self.tables.job(job_id)) is not None and self.tables.holds(job_id)]
-        self._take_over(jobs, Answer())
+        self._linger([attempt for attempt in self._lingering if not attempt.is_over])
+        ids = over - self.tables.lingering
+        jobs = [job for job_id in ids if (job := self.tables.job(job_id)) is not None and self.tables.holds(job_id)]
+        # What has started here since is well.
+        spared = {run.id for job in jobs for run in job.live} - self._orphans
+        self._steps.urge(partial(take_over, spared=spared), jobs)
+        self._orphans.difference_update([run.id for job in jobs for run in job.live])
         self._steps.post()
+
+    def _give_up_lingering(self, job_ids: Collection[int]) -> None:
+        """Others may have had these jobs meanwhile: nothing of them waits for what still cleans up here."""
+        for attempt in self._lingering:
+            run = attempt.run
+            if run.job.id in job_ids and self._steps.attempts.get(run.id) is attempt:
+                del self._steps.attempts[run.id]
+        self._linger([attempt for attempt in self._lingering if attempt.run.job.id not in job_ids])
 
     # --- for callers ------------------------------------------------------------------------------------------------
 
@@ -258,6 +288,7 @@ class SharedJournal(Journal):
             logger.error("this node was taken for dead, and lost jobs %s", sorted(gone.difference(answer.clashing)))
         if gone:
             self._lose(gone)
+        self._give_up_lingering({*answer.lost, *self.tables.lingering} if answer.fenced else answer.lost)
         self._under_way = None
         self._loaded.clear()
         told = [one for one in load.held if self._may_tell(one, unwritten)]
@@ -279,20 +310,16 @@ class SharedJournal(Journal):
             return effects
         self._late = answer, [one for one in effects if one[0] is Effect.START]
         self.tables.coming = new
-        trio.lowlevel.current_trio_token().run_sync_soon(self._catch_up)
+        self._soon(self._catch_up)
         return [one for one in effects if one[0] is not Effect.START]
 
     def _catch_up(self) -> None:
         """Do what was put off. Nothing that comes later goes before it."""
-        if self._late is None:
-            return
-        (answer, starts), self._late = self._late, None
-        try:
+        if self._late is not None:
+            (answer, starts), self._late = self._late, None
             self._steps.perform(starts)
             self._take_over(self.tables.take_in_late(), answer)
             self._steps.post()
-        except Exception as exc:  # noqa: BLE001 - as what goes wrong when it is not put off: it ends the block
-            self._break(exc)
 
     def _take_in(
         self,
@@ -310,13 +337,13 @@ class SharedJournal(Journal):
         """These are not ours any more: stop them, and forget what was done to them and is not under way."""
         self._catch_up()
         self._has_lost = True
-        for run in self.tables.drop(job_ids):
-            attempt = self._steps.attempts.get(run.id)
-            if attempt is not None:
-                attempt.cancel()
-                attempt.is_lost = True
-                self._lingering.append(attempt)
-        self.tables.lingering = {attempt.run.job.id for attempt in self._lingering}
+        lost = self.tables.drop(job_ids)
+        self._orphans.difference_update([run.id for run in lost])
+        attempts = [attempt for run in lost if (attempt := self._steps.attempts.get(run.id)) is not None]
+        for attempt in attempts:
+            attempt.is_lost = True
+        self._linger([*self._lingering, *attempts])
+        self._steps.perform([(Effect.CANCEL, run) for run in lost])
         self._held = [one for one in self._held if _job_of(one[1]) not in job_ids]
         self._undo(job_ids, 1 + (self._committed if self._under_way is None else self._under_way))
 
@@ -343,7 +370,8 @@ class SharedJournal(Journal):
 
     def _take_over(self, held: list[JobRecord], answer: Answer) -> None:
         """Decide about what is at work in jobs that are held now, and about those that cannot be read."""
-        held = [job for job in held if job.id not in self.tables.lingering]
+        lingering = [job for job in held if job.id in self.tables.lingering]
+        self._orphans.update([run.id for job in lingering for run in job.live if run.status in ACTIVE])
         dead = self.dead_groups.difference(self._ledger.groups)
         unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or job.options.group in dead]
         broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]
@@ -351,10 +379,14 @@ class SharedJournal(Journal):
             now = self._clock.now()
             due = {row.id for row in answer.held if row.wake_at is not None and row.wake_at <= now}
             unsettled += [job for job in broken if job.id in due and job not in unsettled]
-        self._steps.urge(partial(take_over, dead_groups=dead), unsettled)
+        self._steps.urge(partial(take_over, dead_groups=dead, spared=frozenset(self._orphans)), unsettled)
 
     async def settle(self, is_start: Callable[[Any], bool]) -> list[Any]:
         starts = await super().settle(is_start)
+        if self._late is not None:
+            answer, late = self._late
+            starts += [subject for _, subject in late]
+            self._late = answer, []
         if self._unsettled is not None:
             held = self._unsettled.held
             starts += [subject for effect, subject in held if is_start(effect)]

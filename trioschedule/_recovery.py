@@ -32,12 +32,17 @@ MOST_INTERRUPTIONS: Final = 10
 logger = logging.getLogger("trioschedule")
 
 
-def recover(ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], now: int) -> None:
-    """Decide about what was at work when the process before this one ended without leaving its block."""
+def recover(
+    ledger: Ledger, active: Sequence[JobRecord], groups: Sequence[str], now: int, *, spared: Collection[int] = ()
+) -> None:
+    """Decide about what was at work when the process before this one ended without leaving its block.
+
+    Not about the runs that are ``spared``.
+    """
     rescued = 0
     for job in active:
         for run in job.live:
-            if run.status in ACTIVE:
+            if run.status in ACTIVE and run.id not in spared:
                 rescued += _rescue(ledger, run, now)
         if job.stored is None or job.stored.broken is None:  # what it is to come to cannot be known
             ledger.settle(job, now)
@@ -77,13 +82,20 @@ def _rescue(ledger: Ledger, run: RunRecord, now: int) -> bool:
     return True
 
 
-def take_over(ledger: Ledger, jobs: Iterable[JobRecord], now: int, *, dead_groups: Collection[str] = ()) -> None:
+def take_over(
+    ledger: Ledger,
+    jobs: Iterable[JobRecord],
+    now: int,
+    *,
+    dead_groups: Collection[str] = (),
+    spared: Collection[int] = (),
+) -> None:
     """Decide about jobs that this node has got from one that died, and about those that cannot be read.
 
-    Those of groups that died with their nodes end, and start nothing before that.
+    Those of groups that died with their nodes end, and start nothing before that. Runs that are ``spared`` are at work.
     """
     taken = list(jobs)
-    recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now)
+    recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now, spared=spared)
     for job in taken:
         if (group := job.options.group) is not None and group in dead_groups:
             steering.end_with_group(ledger, job, group, now, origin=None, reason=its_process_ended(group))

@@ -418,7 +418,7 @@ def _wake_of(job: JobRecord) -> int | None:
         if run.status is RETRYING:
             at = run.ready_at
         elif run.status is DUE and (job.paused is None or run.kind is MANUAL):
-            at = run.due
+            at = min(run.due, run.ready_at)  # it may have been brought forward
         else:
             continue
         if wake is None or at < wake:

@@ -68,10 +68,10 @@ class SharedTables(KeptTables):
         self._known_runs: WeakValueDictionary[int, RunRecord] = WeakValueDictionary()
         # Rows of jobs that are held, and that there was no time for yet.
         self.coming: Sequence[JobRow] = ()
-        # Of what is held that which the last answer has from a claim; and, in queues of which all nodes together have a
-        # limit, all that is: what was added here, or taken for a command, has no place there.
+        # Of what is held that which the last answer has from a claim; and, where queues have limits of all nodes, the
+        # queue from which each was claimed: what was added here, moved, or taken for a command, has no place there.
         self._claimed: frozenset[int] = frozenset()
-        self._entitled: set[int] = set()
+        self._entitled: dict[int, str] = {}
         # Held, and with nothing to do; given back in the exchange that is under way.
         self._idle: set[int] = set()
         self._given_up: set[int] = set()
@@ -184,7 +184,8 @@ class SharedTables(KeptTables):
                 self._let_go(job)
         self._idle.clear()
         # What was dropped may be this node's still, for all that the store knows.
-        released = (*self._leaving, *self._given_up.difference(self._jobs, self.lingering))
+        coming = [row.id for row in self.coming]
+        released = (*self._leaving, *self._given_up.difference(self._jobs, self.lingering, coming))
         self._given_up &= self.lingering
         messages, self._messages = self._messages, []
         self.dropped.clear()
@@ -192,8 +193,8 @@ class SharedTables(KeptTables):
 
     def _let_go(self, job: JobRecord) -> None:
         self._leaving[job.id] = job
-        self._entitled.discard(job.id)
-        times = [run.ready_at if run.status is RETRYING else run.due for run in job.live]
+        self._entitled.pop(job.id, None)
+        times = [run.ready_at if run.status is RETRYING else min(run.due, run.ready_at) for run in job.live]
         if job.wake_at is not None:
             times.append(job.wake_at)
         self._leave_queues(job)
@@ -233,7 +234,8 @@ class SharedTables(KeptTables):
 
     def _is_entitled(self, run: RunRecord) -> bool:
         """Whether a run may have a place here; without, it is for whoever claims it."""
-        return run.options.queue not in self.totals or run.job.id in self._entitled
+        queue = run.options.queue
+        return queue not in self.totals or self._entitled.get(run.job.id) == queue
 
     def _await_place(self, run: RunRecord) -> None:
         if self._is_entitled(run):
@@ -308,7 +310,7 @@ class SharedTables(KeptTables):
     def _hold(self, row: JobRow) -> JobRecord:
         job = self._record(row)
         if row.id in self._claimed:
-            self._entitled.add(row.id)
+            self._entitled[row.id] = row.queue
         self._visitors.pop(row.id, None)
         self._check_runs(job)
         self._adopt(job)
@@ -400,7 +402,7 @@ class SharedTables(KeptTables):
             job = self._jobs.get(job_id)
             self._dirty.pop(job_id, None)
             self._idle.discard(job_id)
-            self._entitled.discard(job_id)
+            self._entitled.pop(job_id, None)
             if job is None:
                 continue
             at_work += [run for run in job.live if run.status in ACTIVE]
