@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, cast, final
@@ -34,7 +34,7 @@ from ._records import ACTIVE, JobRecord, RunRecord
 from ._recovery import restore_queues, take_over
 from ._runner import Attempt
 from ._spec import Retention
-from .stores import Answer, Claim, Due, Message, Opened, Prune, Query, SharedStore, Store, Wants
+from .stores import Answer, Claim, Due, Message, Opened, Prune, SharedStore, Store, Wants
 from .stores._shared import MOST_CLAIMED, Rooms, SharedTables
 
 # A lease is renewed so many times in its length, and given up when less than so much of it is left.
@@ -270,6 +270,7 @@ class SharedJournal(Journal):
         super()._drop()
 
     def _granted(self, answer: Answer, load: Load) -> list[tuple[Effect, Any]]:
+        self._catch_up()
         self._renewed, self._unsettled = self._began, None
         if answer.clock is not None and self._clock.correct(answer.clock, self._began, trio.current_time()):
             self._steps.clock_has_moved()
@@ -320,18 +321,6 @@ class SharedJournal(Journal):
             self._steps.perform(starts)
             self._take_over(self.tables.take_in_late(), answer)
             self._steps.post()
-
-    def _take_in(
-        self,
-        answer: Answer,
-        counted: Mapping[Query, Sequence[int]],
-        load: Load,
-        asking: list[StoredRequest[Any]],
-        *,
-        is_fetched: bool,
-    ) -> None:
-        self._catch_up()
-        super()._take_in(answer, counted, load, asking, is_fetched=is_fetched)
 
     def _lose(self, job_ids: Collection[int]) -> None:
         """These are not ours any more: stop them, and forget what was done to them and is not under way."""
