@@ -182,7 +182,7 @@ def _why_waiting(ledger: Ledger, job: JobRecord, run: RunRecord, now: int, place
         paused = queue in ledger.queues and ledger.queues[queue].is_paused
         return "queue_paused", f"{what} waits: queue {queue!r} is {'paused' if paused else 'not served here'}"
     for other in job.follows:
-        if any(one.status in ACTIVE for one in other.live):
+        if other.is_at_work:
             return "replacing", f"{what} waits for the cleanup of job {other.id}, which this one replaces"
     if group is not None and group in ledger.group_limits:
         members = tables.select(Selection(group=group))

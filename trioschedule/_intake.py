@@ -12,7 +12,7 @@ from ._errors import DuplicateJobError, SchedulerClosedError
 from ._identity import definition_differences, unique_key
 from ._ledger import Ledger
 from ._plan import first_slot, wake_time
-from ._records import ACTIVE, JobRecord, Stored
+from ._records import JobRecord, Stored
 from ._spec import JobSpec, Unique
 from ._time import US, from_us
 from .stores._kept import Storing
@@ -78,7 +78,7 @@ def accept_jobs(
 
 def _awaited(jobs: Iterable[JobRecord]) -> list[JobRecord]:
     """Those that clean up, and that these jobs were to wait for: whoever replaces one of these has to, too."""
-    return [one for job in jobs for one in job.follows if any(run.status in ACTIVE for run in one.live)]
+    return [one for job in jobs for one in job.follows if one.is_at_work]
 
 
 def _check_held(ledger: Ledger, fresh: Sequence[JobRecord], replaced: Sequence[JobRecord]) -> None:

@@ -362,7 +362,7 @@ class SharedJournal(Journal):
         lingering = [job for job in held if job.id in self.tables.lingering]
         self._orphans.update([run.id for job in lingering for run in job.live if run.status in ACTIVE])
         dead = self.dead_groups.difference(self._ledger.groups)
-        unsettled = [job for job in held if any(run.status in ACTIVE for run in job.live) or job.options.group in dead]
+        unsettled = [job for job in held if job.is_at_work or job.options.group in dead]
         broken = [] if self._steps.only_steers else [job for job in held if _is_broken(job)]
         if broken:  # others may know of it: it is not stopped for a command's sake
             now = self._clock.now()

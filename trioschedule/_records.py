@@ -267,6 +267,11 @@ class JobRecord:
         return self.finished_at is not None
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether a run of it is active: it runs, or cleans up."""
+        return any(run.status in ACTIVE for run in self.live)
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether as many runs of slots have started as `max_runs` allows."""
         return self.options.max_runs is not None and self.started >= self.options.max_runs

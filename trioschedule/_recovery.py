@@ -95,7 +95,7 @@ def take_over(
     Those of groups that died with their nodes end, and start nothing before that. Runs that are ``spared`` are at work.
     """
     taken = list(jobs)
-    recover(ledger, [job for job in taken if any(run.status in ACTIVE for run in job.live)], (), now, spared=spared)
+    recover(ledger, [job for job in taken if job.is_at_work], (), now, spared=spared)
     for job in taken:
         if (group := job.options.group) is not None and group in dead_groups:
             steering.end_with_group(ledger, job, group, now, origin=None, reason=its_process_ended(group))

@@ -161,7 +161,7 @@ def close(ledger: Ledger, now: int, *, at_once: bool) -> None:
             continue
         # A one-shot that is running for its slot still gets the status of that run.
         runs_its_slot = is_one_shot(job.trigger) and job.next_due is None
-        if job.ending is None and not (runs_its_slot and any(run.status in ACTIVE for run in job.live)):
+        if job.ending is None and not (runs_its_slot and job.is_at_work):
             job.ending, job.reason = JobStatus.CANCELLED, reason
         job.next_due = None
         if job.wake_at is not None:
@@ -317,7 +317,7 @@ def _reopen(ledger: Ledger, run: RunRecord, now: int) -> None:
 
 def delete(ledger: Ledger, job: JobRecord, now: int) -> bool:
     """Forget a job that is not running, and its history."""
-    if any(run.status in ACTIVE for run in job.live):
+    if job.is_at_work:
         return False
     if not job.is_over:
         cancel(ledger, job, now, running=None, grace=0, origin=None, reason="deleted")

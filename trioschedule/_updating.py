@@ -16,7 +16,7 @@ from ._functions import check_call, check_place, refuse_awaitable, unwrap
 from ._identity import unique_key
 from ._intake import check_queue, free_key, timed
 from ._ledger import Ledger
-from ._records import ACTIVE, JobRecord, RunKind, RunStatus, Stored
+from ._records import JobRecord, RunKind, RunStatus, Stored
 from ._spec import Options, Retry, checked_options
 from ._time import FIRST_US, LAST_US, US, from_us, instant_us
 from ._util import safe_repr
@@ -167,7 +167,7 @@ def _checked_time(
         raise ValueError(
             f"update: {name} is for one-shot jobs; {job.label!r} has the trigger {job.trigger!r}: give trigger="
         )
-    if any(run.status in ACTIVE for run in job.live):
+    if job.is_at_work:
         raise ValueError(f"update: job {job.label!r} is running, so {name} has no effect; wait for it or cancel it")
     when = instant_us(value, None, name) if name == "scheduled_at" else now + _in(name, value)
     if any(run.started_at is not None for run in job.live):

@@ -220,7 +220,7 @@ class SharedTables(KeptTables):
                 del self._ready[queue]
 
     def _may_rest(self, job: JobRecord) -> bool:
-        if job.id in self._refused or any(run.status in ACTIVE for run in job.live) or self._is_behind(job):
+        if job.id in self._refused or job.is_at_work or self._is_behind(job):
             return False
         # A run that waits for its next attempt, or for a place that there is not, can have it anywhere, and one whose
         # job is paused asks for none. (One that its group holds up waits here: it would be claimed again at once.)
@@ -243,7 +243,7 @@ class SharedTables(KeptTables):
 
     def _is_behind(self, job: JobRecord) -> bool:
         """Whether a job waits here for the cleanup of what it has replaced."""
-        return any(run.status in ACTIVE for before in job.follows for run in before.live)
+        return any(before.is_at_work for before in job.follows)
 
     def give_back(self, changes: Changes) -> None:
         kept = [message for message in changes.messages if self.dropped.isdisjoint(message.about)]

@@ -141,7 +141,7 @@ class Tables:
 
     def at_work(self) -> list[JobRecord]:
         """The jobs with a run that is at work."""
-        return [job for job in self._jobs.values() if any(run.status in ACTIVE for run in job.live)]
+        return [job for job in self._jobs.values() if job.is_at_work]
 
     def touch(self, job: JobRecord, /) -> None:
         """Say that a row was changed of which nothing else tells: here nobody wants to know."""
@@ -406,7 +406,7 @@ class Tables:
     def _blocker(self, run: RunRecord, groups: Mapping[str, int]) -> tuple[str, Hashable, str] | None:
         if run.job.follows:
             for before in run.job.follows:
-                if any(other.status in ACTIVE for other in before.live):
+                if before.is_at_work:
                     return "job", before.id, ""
             run.job.follows = ()
         live = run.job.live
