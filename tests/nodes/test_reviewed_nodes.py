@@ -45,6 +45,19 @@ def intercept(node, exchange):
     node.store.exchange = between
 
 
+def lose_one_answer(node, field):
+    """The first one that has something in this field."""
+
+    async def lose(real, changes, wants):
+        answer = await real(changes, wants)
+        if getattr(answer, field):
+            node.store.exchange = real
+            raise StoreError("the connection was lost", temporary=True)
+        return answer
+
+    intercept(node, lose)
+
+
 async def down(real, changes, wants):
     await trio.lowlevel.checkpoint()
     raise StoreError("the network is down", temporary=True)
@@ -292,14 +305,7 @@ async def test_an_order_is_said_again_that_was_lost_with_an_answer(cluster, auto
     job = await client.scheduler.schedule(After(seconds=0), client.careful)
     await trio.sleep(1)
 
-    async def lose(real, changes, wants):
-        answer = await real(changes, wants)
-        if answer.messages:
-            a.store.exchange = real
-            raise StoreError("the connection was lost", temporary=True)
-        return answer
-
-    intercept(a, lose)
+    lose_one_answer(a, "messages")
     with trio.fail_after(15):
         assert await job.cancel()
 
@@ -321,14 +327,7 @@ async def test_what_was_given_out_with_an_answer_that_was_lost_is_given_back(clu
     client = await cluster.open("client", queues={})
     job = await client.scheduler.schedule(After(seconds=1), client.work)
 
-    async def lose(real, changes, wants):
-        answer = await real(changes, wants)
-        if answer.held:
-            a.store.exchange = real
-            raise StoreError("the connection was lost", temporary=True)
-        return answer
-
-    intercept(a, lose)
+    lose_one_answer(a, "held")
     with trio.fail_after(10):
         await job.wait()
 
